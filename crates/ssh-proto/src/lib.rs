@@ -16,4 +16,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod escape;
+pub mod message;
 pub mod wire;
