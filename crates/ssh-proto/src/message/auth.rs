@@ -90,8 +90,7 @@ const PUBLICKEY_HOSTBOUND: &str = "publickey-hostbound-v00@openssh.com";
 
 impl<'a> AuthMethod<'a> {
     /// The names that are known here.
-    #[cfg(any(test, feature = "arbitrary"))]
-    pub(super) const NAMES: &'static [&'static str] = &[
+    pub const NAMES: &'static [&'static str] = &[
         "none",
         PUBLICKEY,
         PUBLICKEY_HOSTBOUND,
@@ -441,5 +440,61 @@ impl<'a> Body<'a> for Response<'a> {
 
     fn encode_body<S: Sink + ?Sized>(&self, out: &mut S) {
         out.put_string(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// RFC 4252 section 7: the session identifier as a string, then the request with TRUE.
+    #[test]
+    fn a7_the_signature_covers_the_session_and_the_whole_request() {
+        let expected = b"\0\0\0\x02id\x32\0\0\0\x01u\0\0\0\x0essh-connection\
+            \0\0\0\x09publickey\x01\0\0\0\x0bssh-ed25519\0\0\0\x04blob";
+        for signature in [None, Some(&b"sig"[..])] {
+            let request = UserauthRequest {
+                user_name: b"u",
+                service_name: "ssh-connection",
+                method: AuthMethod::Publickey {
+                    algorithm: "ssh-ed25519",
+                    key: b"blob",
+                    signature,
+                },
+            };
+            let mut out = Vec::new();
+            request.encode_signed_data(b"id", &mut out);
+            assert_eq!(out, expected);
+        }
+    }
+
+    /// RFC 4252 section 9 has no flag before the algorithm.
+    #[test]
+    fn hostbased_signs_everything_before_the_signature() {
+        let request = UserauthRequest {
+            user_name: b"u",
+            service_name: "s",
+            method: AuthMethod::Hostbased {
+                algorithm: "a",
+                host_key: b"k",
+                client_host_name: b"h",
+                client_user_name: b"c",
+                signature: b"sig",
+            },
+        };
+        let mut signed = Vec::new();
+        request.encode_signed_data(b"id", &mut signed);
+        let mut message = Vec::new();
+        request.encode(&mut message);
+        assert_eq!(
+            signed,
+            [
+                b"\0\0\0\x02id",
+                message.strip_suffix(b"\0\0\0\x03sig").unwrap()
+            ]
+            .concat()
+        );
     }
 }

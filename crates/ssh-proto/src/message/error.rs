@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::table::{MessageInfo, Needs, TABLE, name};
+use super::table::{MessageInfo, Needs, TABLE};
 use crate::wire::WireError;
 
 /// Why a payload is not a message, and of which message it would have been.
@@ -66,13 +66,15 @@ impl DecodeError {
         }
     }
 
-    /// The RFC's name of the message, if its number has one.
+    /// The RFC's name of the message, if it is certain which one it is.
     pub fn name(self) -> Option<&'static str> {
-        TABLE
-            .iter()
-            .find(|info| info.number == self.number && info.needs == self.needs)
-            .map(|info| info.name)
-            .or_else(|| name(self.number))
+        match self.kind {
+            DecodeErrorKind::Malformed(_) => TABLE
+                .iter()
+                .find(|info| info.number == self.number && info.needs == self.needs)
+                .map(|info| info.name),
+            _ => only_name(self.number),
+        }
     }
 
     /// What is wrong.
@@ -83,26 +85,47 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = self.name() {
-            write!(f, "{name}: ")?;
-        }
+        let number = self.number;
         match self.kind {
             DecodeErrorKind::Empty => f.write_str("a payload without a message number"),
-            DecodeErrorKind::UnknownMessage => write!(f, "no message has number {}", self.number),
+            DecodeErrorKind::UnknownMessage => write!(f, "no message has the number {number}"),
             DecodeErrorKind::OutOfContext => write!(
                 f,
-                "number {} has no meaning in this key exchange or authentication method",
-                self.number
+                "message {number} has no meaning in this key exchange or authentication method"
             ),
             DecodeErrorKind::Unexpected { expected } => {
-                f.write_str("expected ")?;
-                match name(expected) {
-                    Some(name) => f.write_str(name),
-                    None => write!(f, "number {expected}"),
-                }
+                write!(
+                    f,
+                    "{} where {} was expected",
+                    Label(number),
+                    Label(expected)
+                )
             }
-            DecodeErrorKind::Malformed(error) => error.fmt(f),
+            DecodeErrorKind::Malformed(error) => match self.name() {
+                Some(name) => write!(f, "{name}: {error}"),
+                None => write!(f, "message {number}: {error}"),
+            },
         }
+    }
+}
+
+/// A number as its name, where it has one name only.
+struct Label(u8);
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match only_name(self.0) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "message {}", self.0),
+        }
+    }
+}
+
+fn only_name(number: u8) -> Option<&'static str> {
+    let mut rows = TABLE.iter().filter(|info| info.number == number);
+    match (rows.next(), rows.next()) {
+        (Some(info), None) => Some(info.name),
+        _ => None,
     }
 }
 

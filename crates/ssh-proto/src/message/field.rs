@@ -295,6 +295,9 @@ macro_rules! named_enum {
         }
 
         impl<$lt> $enum<$lt> {
+            /// The names that are known here.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
             /// The name on the wire.
             pub const fn name(&self) -> &$lt str {
                 match self {
@@ -359,9 +362,8 @@ macro_rules! named_enum {
         #[cfg(any(test, feature = "arbitrary"))]
         impl<$lt> arbitrary::Arbitrary<$lt> for $enum<$lt> {
             fn arbitrary(u: &mut arbitrary::Unstructured<$lt>) -> arbitrary::Result<Self> {
-                const NAMES: &[&str] = &[$($name),+];
                 // One choice more than there are known names.
-                Ok(match NAMES.get(u.int_in_range(0..=NAMES.len())?).copied() {
+                Ok(match Self::NAMES.get(u.int_in_range(0..=Self::NAMES.len())?).copied() {
                     $(
                         Some($name) => Self::$variant $({ $(
                             $field: <$crate::message::field::$kind as
@@ -369,7 +371,7 @@ macro_rules! named_enum {
                         )+ })?,
                     )+
                     _ => Self::Unknown {
-                        name: $crate::message::generate::name_except(u, NAMES)?,
+                        name: $crate::message::generate::name_except(u, Self::NAMES)?,
                         data: $crate::message::generate::bytes(u)?,
                     },
                 })

@@ -81,7 +81,7 @@ fn name<'a>(u: &mut Unstructured<'a>) -> Result<&'a str> {
         "rsa-sha2-512",
         "server-sig-algs",
         "x",
-        "name-of-sixty-four-characters-which-is-the-longest@example.com.xy",
+        "name-of-sixty-four-characters-which-is-the-longest@example.com.x",
     ];
     let bytes = bytes(u)?;
     let end = bytes

@@ -203,3 +203,65 @@ impl<'a, T: Body<'a> + Copy + fmt::Debug> Kind<'a, List<'a, T>> for ToEnd {
         value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::cell::Cell;
+    use std::thread_local;
+
+    use super::*;
+
+    thread_local!(static DECODED: Cell<usize> = const { Cell::new(0) });
+
+    /// A byte that counts how often one is decoded.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Tick(u8);
+
+    impl<'a> Body<'a> for Tick {
+        fn decode_body(r: &mut Reader<'a>) -> Result<Self, WireError> {
+            DECODED.set(DECODED.get() + 1);
+            r.u8().map(Self)
+        }
+        fn encode_body<S: Sink + ?Sized>(&self, out: &mut S) {
+            out.put_u8(self.0);
+        }
+    }
+
+    #[test]
+    fn c6_the_work_is_bounded_by_the_bytes_that_are_there() {
+        let bytes = [&u32::MAX.to_be_bytes()[..], &[7; 100]].concat();
+        let read = <Counted as Kind<'_, List<'_, Tick>>>::read(&mut Reader::new(&bytes));
+        assert_eq!(read, Err(WireError::Truncated));
+        assert_eq!(DECODED.get(), 101);
+    }
+
+    #[test]
+    fn a_list_reads_what_belongs_to_it_and_no_more() {
+        let mut r = Reader::new(&[0, 0, 0, 2, 5, 6, 7, 8]);
+        let list: List<'_, Tick> = Counted::read(&mut r).unwrap();
+        assert_eq!(list.iter().collect::<Vec<_>>(), [Tick(5), Tick(6)]);
+        assert_eq!(list.len(), 2);
+        assert_eq!(list, List::new(&[Tick(5), Tick(6)]));
+        assert_ne!(list, List::new(&[Tick(5)]));
+        let rest: List<'_, Tick> = ToEnd::read(&mut r).unwrap();
+        assert_eq!(rest.iter().collect::<Vec<_>>(), [Tick(7), Tick(8)]);
+        assert!(r.is_empty());
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Nothing;
+
+    impl<'a> Body<'a> for Nothing {
+        fn decode_body(_: &mut Reader<'a>) -> Result<Self, WireError> {
+            Ok(Self)
+        }
+        fn encode_body<S: Sink + ?Sized>(&self, _: &mut S) {}
+    }
+
+    #[test]
+    fn c6_items_without_bytes_do_not_make_a_long_loop() {
+        let read = <Counted as Kind<'_, List<'_, Nothing>>>::read(&mut Reader::new(&[0xff; 4]));
+        assert_eq!(read, Err(WireError::Length));
+    }
+}

@@ -44,6 +44,8 @@ mod list;
 mod number;
 mod table;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use auth::{

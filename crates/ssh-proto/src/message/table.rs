@@ -186,8 +186,7 @@ macro_rules! messages {
         $number:literal $name:ident $message:ident $(<$lt:lifetime>)?,
         $needs:ident $(($family:ident))?, $phase:ident, $direction:ident;
     )+) => {
-        /// All messages, in the order of their numbers. A number with several meanings has
-        /// several rows.
+        /// All messages. A number with several meanings has several rows.
         pub const TABLE: &[MessageInfo] = Message::ROWS;
 
         $(

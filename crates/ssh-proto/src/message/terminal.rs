@@ -286,3 +286,63 @@ impl fmt::Debug for TerminalMode {
         write!(f, "TerminalMode({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modes(encoded: &[u8]) -> Result<Vec<(u8, u32)>, WireError> {
+        let modes = TerminalModes::from_encoded(encoded)?;
+        Ok(modes.iter().map(|(mode, value)| (mode.0, value)).collect())
+    }
+
+    #[test]
+    fn modes_are_read_up_to_the_end() {
+        assert_eq!(modes(&[]), Ok([].into()));
+        assert_eq!(modes(&[0]), Ok([].into()));
+        assert_eq!(modes(&[53, 0, 0, 0, 1, 0]), Ok([(53, 1)].into()));
+        assert_eq!(modes(&[53, 0, 0, 0, 1]), Ok([(53, 1)].into()));
+        assert_eq!(
+            modes(&[159, 1, 2, 3, 4, 19, 0, 0, 0, 0]),
+            Ok([(159, 0x01020304), (19, 0)].into())
+        );
+    }
+
+    //= rfc4254#section-8
+    //# Opcodes 160 to 255 are not yet defined, and cause parsing to stop
+    #[test]
+    fn undefined_opcodes_stop_parsing() {
+        assert_eq!(modes(&[1, 0, 0, 0, 3, 160, 1, 2]), Ok([(1, 3)].into()));
+        assert_eq!(modes(&[255]), Ok([].into()));
+    }
+
+    #[test]
+    fn p12_a_value_that_is_cut_off_is_refused() {
+        for cut in 1..5 {
+            assert_eq!(modes(&[53, 0, 0, 0, 1][..cut]), Err(WireError::Truncated));
+        }
+    }
+
+    #[test]
+    fn p11_bytes_behind_the_end_are_refused() {
+        assert_eq!(modes(&[0, 0]), Err(WireError::TrailingBytes));
+    }
+
+    #[test]
+    fn what_is_built_is_read() {
+        let mut buf = TerminalModesBuf::new();
+        assert_eq!(buf.as_modes().as_encoded(), [0]);
+        buf.push(TerminalMode::IUTF8, 1);
+        buf.push(TerminalMode(0), 1);
+        buf.push(TerminalMode(160), 1);
+        buf.push(TerminalMode::TTY_OP_OSPEED, 38400);
+        let encoded = [42, 0, 0, 0, 1, 129, 0, 0, 0x96, 0, 0];
+        assert_eq!(buf.as_modes().as_encoded(), encoded);
+        assert_eq!(TerminalModes::from_encoded(&encoded), Ok(buf.as_modes()));
+        assert_eq!(
+            buf.as_modes().value(TerminalMode::TTY_OP_OSPEED),
+            Some(38400)
+        );
+        assert_eq!(buf.as_modes().value(TerminalMode::ECHO), None);
+    }
+}
