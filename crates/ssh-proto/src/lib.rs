@@ -16,4 +16,20 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the state machine that uses it comes next")
+)]
+pub mod algorithm;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the state machine that uses it comes next")
+)]
+mod crypto;
+pub mod key;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the state machine that uses it comes next")
+)]
+pub mod random;
 pub mod wire;
