@@ -21,4 +21,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod armor;
+mod error;
+pub mod known_hosts;
+mod load;
+pub mod openssh;
 pub mod pattern;
+mod public;
+pub mod rsa;
+mod signing;
+#[cfg(test)]
+mod testing;
+
+pub use error::{KeyFileError, Malformed};
+pub use load::{FileFormat, load_private};
+pub use public::PublicKeyLine;
+pub use signing::{KeyPair, SigningKey};
