@@ -22,6 +22,7 @@ extern crate alloc;
 extern crate std;
 
 mod armor;
+pub mod authorized_keys;
 mod error;
 pub mod known_hosts;
 mod load;
