@@ -170,13 +170,14 @@ impl RsaPrivateKey {
     /// `m^d mod n`, blinded and checked.
     fn private(&self, m: &BoxedUint, random: &mut dyn Random) -> Result<BoxedUint, RsaSignError> {
         let m = BoxedMontyForm::new(m.clone(), &self.n);
-        let (r, mut inverse) = self.blinding(random)?;
+        let (mut r, mut inverse) = self.blinding(random)?;
         let mut blinded = m.mul(&self.public(&r));
         let c = Zeroizing::new(blinded.retrieve());
         let signed = Zeroizing::new(self.crt(&c));
         let mut signed = BoxedMontyForm::new((*signed).clone(), &self.n);
         let s = signed.mul(&inverse);
         blinded.zeroize();
+        r.zeroize();
         inverse.zeroize();
         signed.zeroize();
 

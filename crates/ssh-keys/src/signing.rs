@@ -63,7 +63,8 @@ impl SigningKey {
         PrivateKey::from_ecdsa_p256_scalar(scalar).map(Self::from)
     }
 
-    /// An RSA key.
+    /// An RSA key, unless its public half is not one that goes on the wire (an exponent above
+    /// 2<sup>32</sup>).
     pub fn rsa(key: RsaPrivateKey) -> Result<Self, KeyError> {
         let public = PublicKey::new_rsa(
             Mpint::from_unsigned(&key.e()),

@@ -22,6 +22,11 @@ fn file_of(body: &[u8]) -> Vec<u8> {
     armor::encode(body, BEGIN, END).as_bytes().to_vec()
 }
 
+/// For damaged files: the number of rounds is among what is damaged.
+fn read_damaged(file: &[u8]) -> Result<KeyPair, KeyFileError> {
+    KeyPair::from_openssh(file, PASS, Limits::with_max_rounds(2))
+}
+
 const PLAIN: [&str; 6] = [
     "ed25519",
     "ecdsa_p256",
@@ -155,13 +160,11 @@ fn f5_every_byte_flipped_gives_an_error_or_the_same_key() {
         let file = key_file(name);
         let (body, public) = (body(&file), read(&file, PASS).unwrap());
         for index in 0..body.len() {
-            for mask in [0x01, 0x80, 0xff] {
-                let mut body = body.clone();
-                body[index] ^= mask;
-                if let Ok(pair) = read(&file_of(&body), PASS) {
-                    let key = pair.private.public_key();
-                    assert_eq!(key, public.private.public_key(), "{name} {index}");
-                }
+            let mut body = body.clone();
+            body[index] ^= 1 << (index % 8);
+            if let Ok(pair) = read_damaged(&file_of(&body)) {
+                let key = pair.private.public_key();
+                assert_eq!(key, public.private.public_key(), "{name} {index}");
             }
         }
     }
@@ -171,17 +174,21 @@ fn f5_every_byte_flipped_gives_an_error_or_the_same_key() {
 fn f5_every_character_flipped_or_cut_gives_an_answer() {
     for name in ["ed25519", "ecdsa_p256", "rsa2048", "ed25519_a1_aes256"] {
         let file = key_file(name);
-        for index in 0..file.len() {
+        // The numbers of a long key are flipped one by one above.
+        let step = if name == "rsa2048" { 7 } else { 1 };
+        for index in (0..file.len()).step_by(step) {
             let mut flipped = file.clone();
             flipped[index] ^= 0x05;
-            let _ = read(&flipped, PASS);
+            let _ = read_damaged(&flipped);
+        }
+        for length in 0..file.len() {
             // The last line end is the only thing that may be missing.
-            let cut = read(&file[..index], PASS);
-            assert_eq!(cut.is_ok(), index + 1 == file.len(), "{name} {index}");
+            let cut = read_damaged(&file[..length]);
+            assert_eq!(cut.is_ok(), length + 1 == file.len(), "{name} {length}");
         }
         let body = body(&file);
         for length in 0..body.len() {
-            assert!(read(&file_of(&body[..length]), PASS).is_err());
+            assert!(read_damaged(&file_of(&body[..length])).is_err());
         }
     }
 }
