@@ -193,6 +193,14 @@ macro_rules! messages {
         /// All messages. A number with several meanings has several rows.
         pub const TABLE: &[MessageInfo] = Message::ROWS;
 
+        /// The numbers under the RFC's names.
+        pub mod number {
+            $(
+                #[doc = concat!("[`", stringify!($message), "`](super::", stringify!($message), ")")]
+                pub const $name: u8 = $number;
+            )+
+        }
+
         $(
             impl<'a> Wire<'a> for $message $(<$lt>)? {
                 const INFO: MessageInfo = MessageInfo {
@@ -270,6 +278,15 @@ macro_rules! messages {
         pub const fn name(number: u8) -> Option<&'static str> {
             match number {
                 $($number => Some(stringify!($name)),)+
+                _ => None,
+            }
+        }
+
+        /// Who may send a number; for those with several meanings all may be sent by the same side.
+        #[expect(unreachable_patterns, reason = "some numbers have several rows")]
+        pub const fn direction(number: u8) -> Option<Direction> {
+            match number {
+                $($number => Some(Direction::$direction),)+
                 _ => None,
             }
         }
