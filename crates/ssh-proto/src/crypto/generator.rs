@@ -13,10 +13,7 @@ use core::{convert::Infallible, fmt};
 use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{
-    hash::{Digest, HashAlgorithm},
-    mac::HmacKey,
-};
+use super::mac::hmac_sha256;
 use crate::random::{Random, RandomError};
 
 const KEY_LEN: usize = 32;
@@ -68,12 +65,7 @@ impl Generator {
 
     /// key := HMAC-SHA-256(`secret`, `input`)
     fn rekey(&mut self, secret: &[u8; 32], input: &[u8]) {
-        // HMAC takes a key of any length.
-        let digest = HmacKey::new(HashAlgorithm::Sha256, secret).map(|key| key.tag(&[input]));
-        let digest = digest.as_ref().map(Digest::as_ref).unwrap_or_default();
-        if let Ok(key) = digest.try_into() {
-            self.key = key;
-        }
+        self.key = *hmac_sha256(secret, input);
         self.output.zeroize();
         self.next = OUTPUT_LEN;
     }

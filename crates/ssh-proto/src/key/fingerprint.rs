@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
-use crate::crypto::hash::HashAlgorithm;
+use crate::crypto::hash::sha256;
 
 const PREFIX: &str = "SHA256:";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -32,9 +32,9 @@ impl Fingerprint {
         &self.0
     }
 
+    /// Of the bytes of a key on the wire.
     pub(super) fn of_blob(blob: &[u8]) -> Self {
-        let digest = HashAlgorithm::Sha256.digest(blob);
-        Self(digest.as_ref().try_into().unwrap_or_default())
+        Self(sha256(blob))
     }
 }
 
