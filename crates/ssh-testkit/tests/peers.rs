@@ -79,22 +79,33 @@ fn tests() -> Vec<Trial> {
             |(asyncssh, ssh, dbclient, client)| {
                 let server = asyncssh.start(&ServerOptions {
                     password: Some("two words".to_owned()),
+                    // dbclient sends a guess, and AsyncSSH 2.24 takes only one that is its own
+                    // first choice.
+                    kex_algorithms: Some("curve25519-sha256".to_owned()),
                     ..ServerOptions::default()
                 })?;
-                for (password, logs_in) in [("two words", true), ("two", false)] {
-                    let options = ClientOptions {
-                        credential: Credential::Password(password.to_owned()),
-                        ..ClientOptions::to(&server)
-                    };
-                    let outputs = [
-                        ssh.run(&options, "echo in", b"")?,
-                        dbclient.run(&options, "echo in", b"")?,
-                        client.run(&options, "echo in", b"")?,
-                    ];
-                    for output in outputs {
-                        expect(output.status.success() == logs_in, &output, &server)?;
-                        expect((output.stdout == b"in\n") == logs_in, &output, &server)?;
-                    }
+                let with = |password: &str| ClientOptions {
+                    credential: Credential::Password(password.to_owned()),
+                    ..ClientOptions::to(&server)
+                };
+                let right = with("two words");
+                let outputs = [
+                    ssh.run(&right, "echo in", b"")?,
+                    dbclient.run(&right, "echo in", b"")?,
+                    client.run(&right, "echo in", b"")?,
+                ];
+                for output in outputs {
+                    expect(output.stdout == b"in\n", &output, &server)?;
+                }
+                // Not dbclient: it gives the same wrong answer for ever.
+                let wrong = with("two");
+                let outputs = [
+                    ssh.run(&wrong, "echo in", b"")?,
+                    client.run(&wrong, "echo in", b"")?,
+                ];
+                for output in outputs {
+                    expect(output.status.code() == Some(255), &output, &server)?;
+                    expect(output.stdout.is_empty(), &output, &server)?;
                 }
                 Ok(())
             },
@@ -193,8 +204,16 @@ fn tests() -> Vec<Trial> {
             let (address, dir) = (server.address(), server.dir().to_owned());
             std::net::TcpStream::connect(address)?;
             drop(server);
-            if std::net::TcpStream::connect(address).is_ok() || dir.exists() {
-                return Err(format!("something is left at {address} or {}", dir.display()).into());
+            if dir.exists() {
+                return Err(format!("{} is left", dir.display()).into());
+            }
+            // The child that sshd had made for the connection has the port for a moment more.
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while std::net::TcpStream::connect(address).is_ok() {
+                if Instant::now() > deadline {
+                    return Err(format!("somebody still listens at {address}").into());
+                }
+                std::thread::sleep(Duration::from_millis(20));
             }
             Ok(())
         }),

@@ -70,7 +70,10 @@ impl PeerError {
     }
 
     pub(crate) fn with_log(what: impl fmt::Display, log: &str) -> Self {
-        Self(format!("{what}\n--- its log\n{log}--- end of the log"))
+        // A peer that repeats itself until the time is over logs more than anybody reads.
+        const TAIL: usize = 16 * 1024;
+        let tail = &log[log.ceil_char_boundary(log.len().saturating_sub(TAIL))..];
+        Self(format!("{what}\n--- its log\n{tail}--- end of the log"))
     }
 }
 
