@@ -1,0 +1,220 @@
+//! A global allocator that counts, and that finds secrets in memory that is given back.
+//!
+//! A test binary installs it:
+//!
+//! ```
+//! use ssh_testkit::alloc::{self, TrackingAllocator};
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: TrackingAllocator = TrackingAllocator;
+//!
+//! let (copy, usage) = alloc::measure(|| vec![1_u8, 2, 3]);
+//! assert_eq!((usage.allocations, usage.live), (1, 3));
+//! # drop(copy);
+//! ```
+//!
+//! Counts belong to a thread, so tests that run side by side do not see each other. A [`Watch`]
+//! belongs to the process, because a secret may be freed by another thread than the one that made
+//! it; watches take turns. While one is out, `realloc` always moves, so that a secret that a
+//! growing `Vec` would leave behind is found every time and not only when the heap is crowded.
+//!
+//! This is the only file of the workspace with unsafe code.
+#![expect(unsafe_code, reason = "a global allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The system's allocator, with counters and a look into freed blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrackingAllocator;
+
+/// What one thread did while [`measure`] looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Blocks that were asked for, growing and shrinking included.
+    pub allocations: u64,
+    /// Blocks that were given back, growing and shrinking included.
+    pub frees: u64,
+    /// Bytes that were asked for, all together.
+    pub bytes: u64,
+    /// Bytes asked for less bytes given back. Negative when the thread freed what was there
+    /// before.
+    pub live: i64,
+    /// The highest that `live` was, and never less than zero.
+    pub peak: i64,
+}
+
+/// Runs `work` and says what this thread allocated meanwhile. May be nested.
+///
+/// All numbers are zero when the test binary has not installed [`TrackingAllocator`]; a test that
+/// asserts a zero should first see a one.
+pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Usage) {
+    let outer = USAGE.replace(Usage::default());
+    let result = work();
+    let inner = USAGE.get();
+    USAGE.set(Usage {
+        allocations: outer.allocations + inner.allocations,
+        frees: outer.frees + inner.frees,
+        bytes: outer.bytes + inner.bytes,
+        live: outer.live + inner.live,
+        peak: outer.peak.max(outer.live + inner.peak),
+    });
+    (result, inner)
+}
+
+/// Looks for `secret` in every block that any thread gives back, until the [`Watch`] is dropped.
+///
+/// Waits for the watch of another test. The secret is kept outside of the heap; the caller's own
+/// copy must be too, or be wiped before it is freed, or it is the first hit.
+///
+/// # Panics
+///
+/// When `secret` has fewer than 8 bytes (chance would find it) or more than 64.
+pub fn watch(secret: &[u8]) -> Watch {
+    assert!(
+        (8..=SECRET_MAX).contains(&secret.len()),
+        "a secret of {} bytes cannot be watched",
+        secret.len()
+    );
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    HITS.store(0, Ordering::SeqCst);
+    LAST_HIT.store(0, Ordering::SeqCst);
+    for (place, &byte) in SECRET.iter().zip(secret) {
+        place.store(byte, Ordering::SeqCst);
+    }
+    SECRET_LEN.store(secret.len(), Ordering::SeqCst);
+    Watch { _turn: turn }
+}
+
+/// A secret that is being looked for.
+#[must_use = "dropping it ends the watch"]
+#[derive(Debug)]
+pub struct Watch {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Watch {
+    /// How many freed blocks held the secret.
+    pub fn hits(&self) -> usize {
+        HITS.load(Ordering::SeqCst)
+    }
+
+    /// The size of the last block that held it: the first clue to whose it was.
+    pub fn last_block(&self) -> Option<usize> {
+        (self.hits() > 0).then(|| LAST_HIT.load(Ordering::SeqCst))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        SECRET_LEN.store(0, Ordering::SeqCst);
+    }
+}
+
+const SECRET_MAX: usize = 64;
+
+// The allocator may not allocate, so everything it looks at is static.
+static TURN: Mutex<()> = Mutex::new(());
+static SECRET: [AtomicU8; SECRET_MAX] = [const { AtomicU8::new(0) }; SECRET_MAX];
+/// Zero while nothing is watched.
+static SECRET_LEN: AtomicUsize = AtomicUsize::new(0);
+static HITS: AtomicUsize = AtomicUsize::new(0);
+static LAST_HIT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    // Const and without a destructor, so that the first use neither allocates nor registers.
+    static USAGE: Cell<Usage> = const {
+        Cell::new(Usage { allocations: 0, frees: 0, bytes: 0, live: 0, peak: 0 })
+    };
+}
+
+fn count(update: impl FnOnce(&mut Usage)) {
+    let mut usage = USAGE.get();
+    update(&mut usage);
+    usage.peak = usage.peak.max(usage.live);
+    USAGE.set(usage);
+}
+
+fn count_alloc(size: usize) {
+    count(|usage| {
+        usage.allocations += 1;
+        usage.bytes += size as u64;
+        usage.live += size as i64;
+    });
+}
+
+fn count_free(size: usize) {
+    count(|usage| {
+        usage.frees += 1;
+        usage.live -= size as i64;
+    });
+}
+
+/// Counts a hit when the block of `size` bytes at `block` holds the watched secret.
+///
+/// # Safety
+///
+/// `block` must be readable for `size` bytes.
+unsafe fn inspect(block: *const u8, size: usize) {
+    let len = SECRET_LEN.load(Ordering::SeqCst);
+    if len == 0 || size < len {
+        return;
+    }
+    // Volatile: parts of the block may never have been written, and the bytes there are looked at
+    // as the machine has them. SAFETY: the offsets below stay under `size`.
+    let byte = |at: usize| unsafe { ptr::read_volatile(block.add(at)) };
+    let matches =
+        |start: usize| (0..len).all(|i| byte(start + i) == SECRET[i].load(Ordering::Relaxed));
+    if (0..=size - len).any(matches) {
+        HITS.fetch_add(1, Ordering::SeqCst);
+        LAST_HIT.store(size, Ordering::SeqCst);
+    }
+}
+
+// SAFETY: every block comes from `System` with the layout that was asked for and goes back to it
+// with the same; what is added reads blocks that are still allocated.
+unsafe impl GlobalAlloc for TrackingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_alloc(layout.size());
+        // SAFETY: the caller's promise is the one that `System` wants.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_alloc(layout.size());
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count_free(layout.size());
+        // SAFETY: the caller gives the block back, so until the next line it is ours to read.
+        unsafe {
+            inspect(block, layout.size());
+            System.dealloc(block, layout);
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count_free(layout.size());
+        count_alloc(new_size);
+        if SECRET_LEN.load(Ordering::SeqCst) == 0 {
+            // SAFETY: the caller's promise is the one that `System` wants.
+            return unsafe { System.realloc(block, layout, new_size) };
+        }
+        // SAFETY: `new_size` is not zero and fits the alignment, by the caller's promise. Old and
+        // new block are two blocks of at least the copied length.
+        unsafe {
+            let moved = System.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
+                inspect(block, layout.size());
+                System.dealloc(block, layout);
+            }
+            moved
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the tests of this workspace share.
+//!
+//! | module | what it gives a test |
+//! |---|---|
+//! | [`alloc`] | counts allocations, and finds secrets in memory that is given back |
+//! | [`rng`] | randomness that a seed repeats |
+//! | [`peers`] | OpenSSH, Dropbear and AsyncSSH on loopback |
+//! | [`harness`] | tests that are `ignored` by the name of the peer that is missing |
+//!
+//! Nothing here is fit for production, and none of it is published.
+
+pub mod alloc;
+pub mod harness;
+pub mod peers;
+pub mod rng;

@@ -1,0 +1,37 @@
+# Every recipe is one plain line: without `just`, copy the line.
+
+# The quick one: unit, behaviour and property tests, and the peers that are installed.
+test:
+    cargo test --workspace
+
+# The tests that count high, in release.
+test-long:
+    cargo test --release --workspace -- --ignored long_
+
+# What CI refuses.
+lint:
+    cargo fmt --all --check && cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The documentation, private items included.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+# The core linked into a program that has no std.
+no-std:
+    cp Cargo.lock testdata/no_std/Cargo.lock && cargo build --manifest-path testdata/no_std/Cargo.toml --target-dir target/no_std
+
+# Every fuzz target for 20 seconds, on the stable toolchain.
+fuzz:
+    .ci/run fuzz
+
+# Everything that is measured.
+bench:
+    cargo bench --workspace
+
+# What would be uploaded.
+package:
+    cargo package --workspace --exclude ssh-testkit
+
+# Everything that CI does, in its order. As root on Debian it installs the peers first.
+ci:
+    .ci/run
