@@ -85,10 +85,7 @@ mod tests {
     /// RFC 4231 test cases 1, 2 and 6.
     #[test]
     fn rfc4231_vectors() {
-        const HASHES: [HashAlgorithm; 2] = [
-            HashAlgorithm::Sha256,
-            HashAlgorithm::Sha512,
-        ];
+        const HASHES: [HashAlgorithm; 2] = [HashAlgorithm::Sha256, HashAlgorithm::Sha512];
         struct Case(&'static [u8], &'static [u8], [&'static str; 3]);
         let cases = [
             Case(
