@@ -16,4 +16,23 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod algorithm;
+pub mod client;
+pub mod config;
+mod crypto;
+pub mod error;
+pub mod escape;
+pub mod kex;
+pub mod key;
+pub mod message;
+pub mod mux;
+mod out;
+pub mod random;
+pub mod recv;
+mod recv_side;
+mod send;
+mod send_side;
+pub mod server;
+pub mod time;
+mod transport;
 pub mod wire;

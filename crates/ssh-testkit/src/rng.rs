@@ -6,6 +6,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use ssh_proto::random::{Random, RandomError};
+
 /// The environment variable that sets the seed of [`SeededRandom::from_env`].
 pub const SEED_VARIABLE: &str = "SSH_TEST_SEED";
 
@@ -90,6 +92,13 @@ impl SeededRandom {
     /// that must not disturb the numbers of the others.
     pub fn fork(&mut self) -> Self {
         Self::new(self.next_u64())
+    }
+}
+
+impl Random for SeededRandom {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomError> {
+        Self::fill(self, out);
+        Ok(())
     }
 }
 

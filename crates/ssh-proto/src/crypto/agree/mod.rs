@@ -1,0 +1,120 @@
+//! Key agreement: what a client sends, what a server replies, and the secret that both then have.
+//!
+//! One file per family. A share of the peer is checked before anything is computed from it, and a
+//! secret that the peer could know beforehand is refused (RFC 8731 section 3): the handshake then
+//! fails, there is no fallback.
+
+mod curve25519;
+mod mlkem;
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use super::{CryptoError, hash::Digest};
+use crate::{
+    algorithm::KexAlgorithm,
+    random::Streams,
+    wire::{Mpint, Sink},
+};
+
+/// The client's half: what it sent, and what it keeps to itself. Wiped when dropped.
+pub(crate) struct ClientShare {
+    public: Vec<u8>,
+    private: Private,
+}
+
+enum Private {
+    Curve25519(curve25519::Ephemeral),
+    MlKem768X25519(mlkem::Ephemeral),
+}
+
+impl ClientShare {
+    /// Makes a fresh share.
+    pub(crate) fn generate(kex: KexAlgorithm, streams: &mut Streams) -> Result<Self, CryptoError> {
+        let (public, private) = match kex {
+            KexAlgorithm::Mlkem768X25519Sha256 => {
+                let (public, private) = mlkem::Ephemeral::generate(streams);
+                (public, Private::MlKem768X25519(private))
+            }
+            KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256LibSsh => {
+                let private = curve25519::Ephemeral::generate(streams);
+                (private.public().to_vec(), Private::Curve25519(private))
+            }
+        };
+        Ok(Self { public, private })
+    }
+
+    /// The string that goes to the server: Q_C (RFC 5656 section 4) or C_INIT.
+    pub(crate) fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// The shared secret, from the server's string: Q_S or S_REPLY.
+    pub(crate) fn finish(self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
+        match self.private {
+            Private::Curve25519(private) => private.agree(server_reply).map(SharedSecret::Number),
+            Private::MlKem768X25519(private) => {
+                private.finish(server_reply).map(SharedSecret::Hash)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ClientShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientShare")
+    }
+}
+
+/// The server's side in one step: from the client's string, the string that goes to the client
+/// (Q_S or S_REPLY) and the shared secret.
+pub(crate) fn server_respond(
+    kex: KexAlgorithm,
+    client_init: &[u8],
+    streams: &mut Streams,
+) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+    match kex {
+        KexAlgorithm::Mlkem768X25519Sha256 => {
+            let (reply, secret) = mlkem::respond(client_init, streams)?;
+            Ok((reply, SharedSecret::Hash(secret)))
+        }
+        KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256LibSsh => {
+            let private = curve25519::Ephemeral::generate(streams);
+            let reply = private.public().to_vec();
+            let secret = private.agree(client_init)?;
+            Ok((reply, SharedSecret::Number(secret)))
+        }
+    }
+}
+
+/// K of RFC 4253 section 8. Wiped when dropped.
+pub(crate) enum SharedSecret {
+    /// A number, big-endian, which is encoded as an mpint.
+    Number(Zeroizing<[u8; 32]>),
+    /// The hash of several secrets, which is encoded as a string.
+    Hash(Digest),
+}
+
+impl SharedSecret {
+    /// Writes K as it enters the exchange hash and the key derivation.
+    pub(crate) fn encode<S: Sink + ?Sized>(&self, out: &mut S) {
+        match self {
+            //= rfc8731#section-3.1
+            //# The 32 or 56 bytes of X are converted into K by interpreting the octets as an unsigned
+            //# fixed-length integer encoded in network byte order.
+            Self::Number(number) => out.put_mpint(Mpint::from_unsigned(number.as_ref())),
+            Self::Hash(hash) => out.put_string(hash.as_ref()),
+        }
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! AES in counter mode (RFC 4344 section 4) with HMAC, in both orders.
+//!
+//! ```text
+//!   encrypt-and-MAC (RFC 4253 6.4)   everything is encrypted; MAC over seq || plaintext
+//!   encrypt-then-MAC (...-etm@)      the length is not;       MAC over seq || length || ciphertext
+//! ```
+//!
+//! The counter runs on from packet to packet. In the first order the length can only be learnt by
+//! decrypting a block, which moves the counter: the block is therefore kept here, as a copy, until
+//! the packet is opened. What is delivered is exactly what the MAC was computed over.
+
+use ctr::{
+    Ctr128BE,
+    cipher::{KeyIvInit as _, StreamCipher},
+};
+use zeroize::Zeroizing;
+
+use super::{CryptoError, clear_length};
+use crate::{
+    algorithm::{CipherAlgorithm, MacAlgorithm},
+    crypto::mac::HmacKey,
+};
+
+const BLOCK_LEN: usize = 16;
+
+/// The cipher and the MAC of one direction.
+pub(super) struct CtrKey {
+    cipher: Aes,
+    mac: HmacKey,
+    tag_len: usize,
+    order: Order,
+    /// Plaintext of the first block of the packet that is next to be opened.
+    first: Option<Zeroizing<[u8; BLOCK_LEN]>>,
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    EncryptAndMac,
+    EncryptThenMac,
+}
+
+impl CtrKey {
+    pub(super) fn new(
+        cipher: CipherAlgorithm,
+        mac: Option<MacAlgorithm>,
+        key: &[u8],
+        iv: &[u8],
+        mac_key: &[u8],
+    ) -> Result<Self, CryptoError> {
+        let mac = mac
+            .filter(|mac| mac.key_len() == mac_key.len())
+            .ok_or(CryptoError::Internal)?;
+        Ok(Self {
+            cipher: Aes::new(cipher, key, iv)?,
+            mac: HmacKey::new(mac.hash(), mac_key)?,
+            tag_len: mac.tag_len(),
+            order: if mac.is_etm() {
+                Order::EncryptThenMac
+            } else {
+                Order::EncryptAndMac
+            },
+            first: None,
+        })
+    }
+
+    //= rfc4253#section-6.4
+    //# mac = MAC(key, sequence_number || unencrypted_packet)
+    pub(super) fn seal(&mut self, seq: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+        let (text, tag) = split(packet, self.tag_len).ok_or(CryptoError::Internal)?;
+        let seq = seq.to_be_bytes();
+        let made = match self.order {
+            Order::EncryptAndMac => {
+                let made = self.mac.tag(&[&seq, text]);
+                self.cipher.apply(text)?;
+                made
+            }
+            Order::EncryptThenMac => {
+                let (_, body) = text.split_at_mut_checked(4).ok_or(CryptoError::Internal)?;
+                self.cipher.apply(body)?;
+                self.mac.tag(&[&seq, text])
+            }
+        };
+        tag.copy_from_slice(made.as_ref());
+        Ok(())
+    }
+
+    pub(super) fn packet_length(&mut self, first: &[u8]) -> Result<u32, CryptoError> {
+        match self.order {
+            Order::EncryptThenMac => clear_length(first),
+            Order::EncryptAndMac => {
+                let block = first.first_chunk().ok_or(CryptoError::Internal)?;
+                clear_length(self.first_block(block)?.as_ref())
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, seq: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+        let (text, tag) = split(packet, self.tag_len).ok_or(CryptoError::Integrity)?;
+        let seq = seq.to_be_bytes();
+        match self.order {
+            Order::EncryptAndMac => {
+                let (block, body) = text.split_first_chunk_mut().ok_or(CryptoError::Integrity)?;
+                *block = **self.first_block(block)?;
+                self.first = None;
+                self.cipher.apply(body)?;
+                self.mac.verify(&[&seq, text], tag)
+            }
+            Order::EncryptThenMac => {
+                self.mac.verify(&[&seq, text], tag)?;
+                let (_, body) = text.split_at_mut_checked(4).ok_or(CryptoError::Integrity)?;
+                self.cipher.apply(body)
+            }
+        }
+    }
+
+    /// The plaintext of the packet's first block, decrypted once.
+    fn first_block(
+        &mut self,
+        ciphertext: &[u8; BLOCK_LEN],
+    ) -> Result<&Zeroizing<[u8; BLOCK_LEN]>, CryptoError> {
+        let block = match self.first.take() {
+            Some(block) => block,
+            None => {
+                let mut block = Zeroizing::new(*ciphertext);
+                self.cipher.apply(block.as_mut())?;
+                block
+            }
+        };
+        Ok(self.first.insert(block))
+    }
+}
+
+/// The packet without its tag, and the tag.
+fn split(packet: &mut [u8], tag_len: usize) -> Option<(&mut [u8], &mut [u8])> {
+    let text_len = packet.len().checked_sub(tag_len)?;
+    packet.split_at_mut_checked(text_len)
+}
+
+/// The keystream, at its present position. Wiped when dropped.
+enum Aes {
+    Aes128(Ctr128BE<aes::Aes128>),
+    Aes192(Ctr128BE<aes::Aes192>),
+    Aes256(Ctr128BE<aes::Aes256>),
+}
+
+impl Aes {
+    fn new(cipher: CipherAlgorithm, key: &[u8], iv: &[u8]) -> Result<Self, CryptoError> {
+        let refused = |_| CryptoError::Internal;
+        Ok(match cipher {
+            CipherAlgorithm::Aes128Ctr => {
+                Self::Aes128(Ctr128BE::new_from_slices(key, iv).map_err(refused)?)
+            }
+            CipherAlgorithm::Aes192Ctr => {
+                Self::Aes192(Ctr128BE::new_from_slices(key, iv).map_err(refused)?)
+            }
+            CipherAlgorithm::Aes256Ctr => {
+                Self::Aes256(Ctr128BE::new_from_slices(key, iv).map_err(refused)?)
+            }
+            _ => return Err(CryptoError::Internal),
+        })
+    }
+
+    /// Encrypts or decrypts, which is the same, and moves on.
+    fn apply(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        match self {
+            Self::Aes128(stream) => stream.try_apply_keystream(bytes),
+            Self::Aes192(stream) => stream.try_apply_keystream(bytes),
+            Self::Aes256(stream) => stream.try_apply_keystream(bytes),
+        }
+        .map_err(|_| CryptoError::KeyExhausted)
+    }
+}

@@ -1,0 +1,135 @@
+//! Private keys that sign within the core: Ed25519 and ECDSA over P-256.
+//!
+//! What needs more than a moment and injected randomness, RSA above all, signs outside.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use super::{KeyError, PublicKey, Signature, SignatureError};
+use crate::{
+    algorithm::{KeyType, SignatureAlgorithm},
+    crypto::{
+        CryptoError,
+        sign::{EcdsaP256Key, Ed25519Key},
+    },
+    random::Random,
+    wire::{Mpint, Sink as _},
+};
+
+/// A private key with its public half. Wiped when dropped; cannot be copied or printed.
+pub struct PrivateKey {
+    secret: Secret,
+    public: PublicKey,
+}
+
+enum Secret {
+    Ed25519(Ed25519Key),
+    EcdsaP256(EcdsaP256Key),
+}
+
+impl PrivateKey {
+    /// An Ed25519 key from its seed, the 32 bytes that RFC 8032 calls the private key.
+    pub fn from_ed25519_seed(seed: &[u8; 32]) -> Self {
+        Self::from_ed25519(Ed25519Key::from_seed(seed))
+    }
+
+    /// An ECDSA key from a scalar of P-256, big-endian, which must not be 0 nor reach the order
+    /// of the group.
+    pub fn from_ecdsa_p256_scalar(scalar: &[u8; 32]) -> Result<Self, KeyError> {
+        EcdsaP256Key::from_scalar(scalar)
+            .map_err(KeyError::from)
+            .and_then(Self::from_ecdsa_p256)
+    }
+
+    /// Makes a new key. RSA keys are not made here.
+    pub fn generate(key_type: KeyType, random: &mut dyn Random) -> Result<Self, KeyError> {
+        match key_type {
+            KeyType::Ed25519 => Ok(Self::from_ed25519(Ed25519Key::generate(random)?)),
+            KeyType::EcdsaP256 => Self::from_ecdsa_p256(EcdsaP256Key::generate(random)?),
+            KeyType::Rsa => Err(KeyError::NotGenerated),
+        }
+    }
+
+    /// What kind of key it is.
+    pub const fn key_type(&self) -> KeyType {
+        self.public.key_type()
+    }
+
+    /// The public half.
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The seed of an Ed25519 key, for writing it down.
+    pub fn ed25519_seed(&self) -> Option<Zeroizing<[u8; 32]>> {
+        match &self.secret {
+            Secret::Ed25519(key) => Some(key.seed()),
+            Secret::EcdsaP256(_) => None,
+        }
+    }
+
+    /// The scalar of a P-256 key, big-endian, for writing it down.
+    pub fn ecdsa_p256_scalar(&self) -> Option<Zeroizing<[u8; 32]>> {
+        match &self.secret {
+            Secret::Ed25519(_) => None,
+            Secret::EcdsaP256(key) => Some(key.scalar()),
+        }
+    }
+
+    /// Signs `message`; the result is a signature blob ([`Signature::from_blob`]). `random` hedges
+    /// the nonce of ECDSA and is not asked for Ed25519.
+    pub fn sign(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, SignatureError> {
+        match (&self.secret, algorithm) {
+            (Secret::Ed25519(key), SignatureAlgorithm::Ed25519) => {
+                let signature = key.sign(message)?;
+                Ok(Signature::new(algorithm, &signature).to_blob())
+            }
+            (Secret::EcdsaP256(key), SignatureAlgorithm::EcdsaSha2Nistp256) => {
+                let (r, s) = key.sign(message, random)?;
+                //= rfc5656#section-3.1.2
+                //# mpint r, mpint s
+                let mut value = Vec::new();
+                value.put_mpint(Mpint::from_unsigned(&r));
+                value.put_mpint(Mpint::from_unsigned(&s));
+                Ok(Signature::new(algorithm, &value).to_blob())
+            }
+            _ => Err(SignatureError::OtherKeyType),
+        }
+    }
+
+    fn from_ed25519(key: Ed25519Key) -> Self {
+        Self {
+            public: PublicKey::new_ed25519(&key.public()),
+            secret: Secret::Ed25519(key),
+        }
+    }
+
+    fn from_ecdsa_p256(key: EcdsaP256Key) -> Result<Self, KeyError> {
+        Ok(Self {
+            public: PublicKey::new_ecdsa_p256(&key.public())?,
+            secret: Secret::EcdsaP256(key),
+        })
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.key_type())
+    }
+}
+
+impl From<CryptoError> for KeyError {
+    fn from(error: CryptoError) -> Self {
+        match error {
+            CryptoError::Random => Self::Random,
+            _ => Self::PrivateKey,
+        }
+    }
+}
