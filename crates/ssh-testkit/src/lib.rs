@@ -5,6 +5,7 @@
 //! | [`alloc`] | counts allocations, and finds secrets in memory that is given back |
 //! | [`rng`] | randomness that a seed repeats |
 //! | [`peers`] | OpenSSH, Dropbear and AsyncSSH on loopback |
+//! | [`sim`] | a client and a server on a simulated link, with a virtual clock |
 //! | [`harness`] | tests that are `ignored` by the name of the peer that is missing |
 //!
 //! Nothing here is fit for production, and none of it is published.
@@ -13,3 +14,4 @@ pub mod alloc;
 pub mod harness;
 pub mod peers;
 pub mod rng;
+pub mod sim;

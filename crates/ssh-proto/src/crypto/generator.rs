@@ -13,10 +13,7 @@ use core::{convert::Infallible, fmt};
 use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{
-    hash::{Digest, HashAlgorithm},
-    mac::HmacKey,
-};
+use super::mac::hmac_sha256;
 use crate::random::{Random, RandomError};
 
 const KEY_LEN: usize = 32;
@@ -68,12 +65,7 @@ impl Generator {
 
     /// key := HMAC-SHA-256(`secret`, `input`)
     fn rekey(&mut self, secret: &[u8; 32], input: &[u8]) {
-        // HMAC takes a key of any length.
-        let digest = HmacKey::new(HashAlgorithm::Sha256, secret).map(|key| key.tag(&[input]));
-        let digest = digest.as_ref().map(Digest::as_ref).unwrap_or_default();
-        if let Ok(key) = digest.try_into() {
-            self.key = key;
-        }
+        self.key = *hmac_sha256(secret, input);
         self.output.zeroize();
         self.next = OUTPUT_LEN;
     }
@@ -126,3 +118,53 @@ impl rand_core::TryRng for Generator {
 }
 
 impl rand_core::TryCryptoRng for Generator {}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::TryRng as _;
+
+    use super::*;
+
+    /// Computed from the picture above with Python's `cryptography` and `hmac`.
+    #[test]
+    fn output_is_what_the_construction_says() {
+        let seed: [u8; 32] = core::array::from_fn(|i| i as u8);
+        let mut generator = Generator::new(&seed, b"kex");
+        let mut out = [0; 3 * OUTPUT_LEN];
+        generator.generate(&mut out);
+        for (at, expected) in [
+            (0, "a87330d8ef046c6e587140d48018f264"),
+            (OUTPUT_LEN, "2f815aa6bd27158bcf19149bc33dbdc4"),
+            (2 * OUTPUT_LEN, "66bcc5a8f72e93d035e79288ab6e025c"),
+        ] {
+            assert_eq!(hex::encode(&out[at..at + 16]), expected, "{at}");
+        }
+        generator.reseed(&[7; 32]);
+        generator.generate(&mut out[..16]);
+        assert_eq!(hex::encode(&out[..16]), "d829cd45e559fcd9a8e010d4ac887f49");
+    }
+
+    #[test]
+    fn what_was_handed_out_is_no_longer_there() {
+        let mut generator = Generator::new(&[1; 32], b"x");
+        let mut out = [0; 100];
+        generator.generate(&mut out);
+        assert_eq!(generator.output[..100], [0; 100]);
+        assert_ne!(generator.output[100..132], [0; 32]);
+        generator.reseed(&[2; 32]);
+        assert_eq!(generator.output, [0; OUTPUT_LEN]);
+    }
+
+    #[test]
+    fn words_come_from_the_same_stream() {
+        let (mut a, mut b) = (
+            Generator::new(&[1; 32], b"x"),
+            Generator::new(&[1; 32], b"x"),
+        );
+        let mut out = [0; 12];
+        a.fill(&mut out).unwrap();
+        let (word, long) = (b.try_next_u32().unwrap(), b.try_next_u64().unwrap());
+        assert_eq!(out[..4], word.to_le_bytes());
+        assert_eq!(out[4..], long.to_le_bytes());
+    }
+}

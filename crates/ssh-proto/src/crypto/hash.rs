@@ -34,6 +34,11 @@ impl HashAlgorithm {
     }
 }
 
+/// SHA-256 of something public.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    sha2::Sha256::digest(bytes).into()
+}
+
 /// A hash in the making. Fields are encoded straight into it. Wiped when dropped.
 #[derive(Clone)]
 pub(crate) struct Hash {

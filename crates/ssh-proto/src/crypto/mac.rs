@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use hmac::{Hmac, KeyInit as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use super::{
     CryptoError,
@@ -58,6 +59,18 @@ fn finish<M: hmac::Mac>(mut mac: M, parts: &[&[u8]]) -> Digest {
         mac.update(part);
     }
     Digest::take(mac.finalize().into_bytes().as_mut_slice())
+}
+
+/// HMAC-SHA-256 with a key of 32 bytes, which cannot fail.
+pub(super) fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> Zeroizing<[u8; 32]> {
+    // HMAC fills a short key up with zeros to a block.
+    let mut block = Zeroizing::new([0; 64]);
+    for (to, from) in block.iter_mut().zip(key) {
+        *to = *from;
+    }
+    let mut mac = Hmac::<sha2::Sha256>::new((&*block).into());
+    mac.update(message);
+    Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
 impl fmt::Debug for HmacKey {

@@ -53,10 +53,10 @@ pub(crate) fn is_p256_point(point: &[u8; 65]) -> bool {
     point.first() == Some(&4) && p256::PublicKey::from_sec1_bytes(point).is_ok()
 }
 
-/// Verifies an RSA signature of PKCS #1 v1.5 (RFC 8017 section 8.2.2).
-///
-/// Some signers drop leading zero bytes of the signature. They are put back, as RFC 8332 section 3
-/// has no rule against it and deployed peers do the same; a longer signature is refused.
+/// Verifies an RSA signature of PKCS #1 v1.5 (RFC 8017 section 8.2.2). One that is longer than the
+/// modulus is refused; one that is shorter has lost zero bytes, which are put back.
+//= rfc8332#section-3
+//# A verifier MAY accept shorter encodings of S with one or more leading zeros omitted.
 pub(crate) fn rsa_pkcs1(
     hash: HashAlgorithm,
     n: Mpint<'_>,

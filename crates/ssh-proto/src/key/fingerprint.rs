@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
-use crate::crypto::hash::HashAlgorithm;
+use crate::crypto::hash::sha256;
 
 const PREFIX: &str = "SHA256:";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -32,9 +32,9 @@ impl Fingerprint {
         &self.0
     }
 
+    /// Of the bytes of a key on the wire.
     pub(super) fn of_blob(blob: &[u8]) -> Self {
-        let digest = HashAlgorithm::Sha256.digest(blob);
-        Self(digest.as_ref().try_into().unwrap_or_default())
+        Self(sha256(blob))
     }
 }
 
@@ -109,3 +109,45 @@ impl fmt::Display for FingerprintError {
 }
 
 impl core::error::Error for FingerprintError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString as _};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_is_taken_in_one_form_only() {
+        let text = "SHA256:bbXpuKG6zhzdmnxq256TlqzFBzRl2f6OOg722cYNbU8";
+        let pin: Fingerprint = text.parse().unwrap();
+        assert_eq!(pin.to_string(), text);
+        assert_eq!(format!("{text}=").parse(), Ok(pin));
+        for bad in [
+            "",
+            "SHA256:",
+            &text[7..],
+            &text[..text.len() - 1],
+            &format!("{text}A"),
+            &format!("{text}=="),
+            // The two bits that are left over must be zero, or one hash would have four texts.
+            &text.replace("bU8", "bU9"),
+            &text.replace('b', "-"),
+            &text.replace("SHA256", "sha256"),
+            &text.replace("SHA256", "MD5"),
+            &text.replace("bbX", "b\u{e9}"),
+        ] {
+            assert_eq!(bad.parse::<Fingerprint>(), Err(FingerprintError), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(bytes: [u8; 32]) {
+            let pin = Fingerprint::from_bytes(bytes);
+            prop_assert_eq!(pin.to_string().len(), 7 + 43);
+            prop_assert_eq!(pin.to_string().parse(), Ok(pin));
+        }
+    }
+}

@@ -94,7 +94,9 @@ impl PrivateKey {
             (Secret::EcdsaP256(key), SignatureAlgorithm::EcdsaSha2Nistp256) => {
                 let (r, s) = key.sign(message, random)?;
                 //= rfc5656#section-3.1.2
-                //# mpint r, mpint s
+                //# The ecdsa_signature_blob value has the following specific encoding:
+                //#    mpint r
+                //#    mpint s
                 let mut value = Vec::new();
                 value.put_mpint(Mpint::from_unsigned(&r));
                 value.put_mpint(Mpint::from_unsigned(&s));
@@ -131,5 +133,84 @@ impl From<CryptoError> for KeyError {
             CryptoError::Random => Self::Random,
             _ => Self::PrivateKey,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::random::testing::{BrokenRandom, SeededRandom};
+
+    #[test]
+    fn what_is_signed_is_verified() {
+        let random = &mut SeededRandom::new(1);
+        for key_type in [KeyType::Ed25519, KeyType::EcdsaP256] {
+            let key = PrivateKey::generate(key_type, random).unwrap();
+            let algorithm = key_type.preferred_signature();
+            for message in [&b""[..], b"x", &[7; 1000]] {
+                let blob = key.sign(algorithm, message, random).unwrap();
+                let signature = Signature::from_blob(&blob).unwrap();
+                assert_eq!(signature.algorithm(), algorithm);
+                assert_eq!(key.public_key().verify(algorithm, message, &blob), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_signs_with_its_own_algorithms_only() {
+        let random = &mut SeededRandom::new(1);
+        for key_type in [KeyType::Ed25519, KeyType::EcdsaP256] {
+            let key = PrivateKey::generate(key_type, random).unwrap();
+            for &algorithm in SignatureAlgorithm::ALL {
+                let made = key.sign(algorithm, b"", random);
+                assert_eq!(made.is_ok(), algorithm.key_type() == key_type);
+            }
+        }
+        let made = PrivateKey::generate(KeyType::Rsa, random);
+        assert_eq!(made.err(), Some(KeyError::NotGenerated));
+    }
+
+    #[test]
+    fn keys_come_back_from_their_secret_numbers() {
+        let random = &mut SeededRandom::new(1);
+        let key = PrivateKey::generate(KeyType::Ed25519, random).unwrap();
+        let again = PrivateKey::from_ed25519_seed(&key.ed25519_seed().unwrap());
+        assert_eq!(again.public_key(), key.public_key());
+        assert!(key.ecdsa_p256_scalar().is_none());
+
+        let key = PrivateKey::generate(KeyType::EcdsaP256, random).unwrap();
+        let scalar = key.ecdsa_p256_scalar().unwrap();
+        let again = PrivateKey::from_ecdsa_p256_scalar(&scalar).unwrap();
+        assert_eq!(again.public_key(), key.public_key());
+        assert!(key.ed25519_seed().is_none());
+        assert_eq!(
+            PrivateKey::from_ecdsa_p256_scalar(&[0; 32]).err(),
+            Some(KeyError::PrivateKey)
+        );
+    }
+
+    #[test]
+    fn q4_a_failing_source_makes_no_key_and_no_ecdsa_signature() {
+        for key_type in [KeyType::Ed25519, KeyType::EcdsaP256] {
+            let made = PrivateKey::generate(key_type, &mut BrokenRandom);
+            assert_eq!(made.err(), Some(KeyError::Random));
+        }
+        let key = PrivateKey::generate(KeyType::EcdsaP256, &mut SeededRandom::new(1)).unwrap();
+        assert_eq!(
+            key.sign(
+                SignatureAlgorithm::EcdsaSha2Nistp256,
+                b"",
+                &mut BrokenRandom
+            ),
+            Err(SignatureError::Random)
+        );
+    }
+
+    #[test]
+    fn q8_nothing_of_a_key_is_printed() {
+        let key = PrivateKey::from_ed25519_seed(&[1; 32]);
+        assert_eq!(format!("{key:?}"), "PrivateKey(ssh-ed25519)");
     }
 }

@@ -140,8 +140,7 @@ impl PublicKey {
             return Err(SignatureError::OtherKeyType);
         }
         let signature = Signature::from_blob(signature_blob)?;
-        //= rfc8332#section-3.2
-        //# the server ... MUST verify that the algorithm name in the signature blob matches
+        // Or a peer could agree on rsa-sha2-512 and sign with something weaker.
         if signature.algorithm() != algorithm {
             return Err(SignatureError::OtherAlgorithm);
         }
@@ -205,6 +204,8 @@ impl<'a> Components<'a> {
         match self {
             // Its decoding to a point is part of every verification.
             Self::Ed25519(_) => Ok(()),
+            //= rfc5656#section-4
+            //# All elliptic curve public keys MUST be validated after they are received.
             Self::EcdsaP256(point) if verify::is_p256_point(point) => Ok(()),
             Self::EcdsaP256(_) => Err(KeyError::NotOnCurve),
             Self::Rsa { e, n } => {

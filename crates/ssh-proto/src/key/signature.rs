@@ -135,3 +135,48 @@ impl From<CryptoError> for SignatureError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_are_read_back_and_nothing_else_is() {
+        for &algorithm in SignatureAlgorithm::ALL {
+            let blob = Signature::new(algorithm, b"value").to_blob();
+            let signature = Signature::from_blob(&blob).unwrap();
+            assert_eq!(
+                (signature.algorithm(), signature.value()),
+                (algorithm, &b"value"[..])
+            );
+            for n in 0..blob.len() {
+                let cut = Signature::from_blob(&blob[..n]);
+                assert_eq!(cut, Err(SignatureError::Malformed(WireError::Truncated)));
+            }
+            let long = [&blob[..], b"x"].concat();
+            let trailing = Signature::from_blob(&long);
+            assert_eq!(
+                trailing,
+                Err(SignatureError::Malformed(WireError::TrailingBytes))
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for name in [
+            &b""[..],
+            b"ssh-rsa",
+            b"ssh-dss",
+            b"RSA-SHA2-256",
+            b"rsa-sha2-256\0",
+            b"\xff",
+        ] {
+            let mut blob = Vec::new();
+            blob.put_string(name);
+            blob.put_string(b"value");
+            let refused = Signature::from_blob(&blob);
+            assert_eq!(refused, Err(SignatureError::UnknownAlgorithm));
+        }
+    }
+}

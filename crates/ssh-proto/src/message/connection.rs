@@ -4,9 +4,9 @@
 //! with a refusal; a known one with wrong fields is an error.
 
 use super::Body;
+use super::code::u32_newtype;
 use super::field::{Kind, Name, named_enum, wire_struct};
 use super::list::List;
-use super::number::u32_newtype;
 use super::terminal::TerminalModes;
 use crate::wire::{Reader, Sink, WireError};
 

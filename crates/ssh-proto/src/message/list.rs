@@ -50,7 +50,7 @@ impl<'a, T: Body<'a> + Copy> List<'a, T> {
     /// How many items there are.
     pub fn len(&self) -> usize {
         match self.place {
-            // Each item is at least four bytes in memory, so the count fits.
+            // Each item took at least one byte of memory, so the count fits.
             Place::Wire { count, .. } => usize::try_from(count).unwrap_or(usize::MAX),
             Place::Slice(items) => items.len(),
             #[cfg(any(test, feature = "arbitrary"))]

@@ -34,6 +34,7 @@
 //! ```
 
 mod auth;
+mod code;
 mod connection;
 mod error;
 mod field;
@@ -41,7 +42,6 @@ mod field;
 mod generate;
 mod kex;
 mod list;
-mod number;
 mod table;
 mod terminal;
 #[cfg(test)]
@@ -63,7 +63,7 @@ pub use kex::{KexEcdhInit, KexEcdhReply, KexInit, KexdhInit, KexdhReply, NewKeys
 pub use list::{Items, List};
 pub use table::{
     AuthMessages, Context, Direction, KexMessages, Message, MessageInfo, Needs, Phase, TABLE, Wire,
-    name, phase,
+    direction, name, number, phase,
 };
 pub use terminal::{TerminalMode, TerminalModes, TerminalModesBuf, TerminalModesIter};
 pub use transport::{

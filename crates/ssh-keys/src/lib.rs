@@ -1,0 +1,40 @@
+//! SSH keys as they lie in files, and what is done with them: private keys of OpenSSH, public key
+//! lines, RSA signatures, `known_hosts` and `authorized_keys`.
+//!
+//! Bytes come in and values go out. Nothing here opens a file, asks a resolver, looks at a clock
+//! or draws a random number of its own: randomness is a
+//! [`Random`](ssh_proto::random::Random) that the caller passes in.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod armor;
+pub mod authorized_keys;
+mod error;
+pub mod known_hosts;
+mod load;
+pub mod openssh;
+pub mod pattern;
+mod public;
+pub mod rsa;
+mod signing;
+#[cfg(test)]
+mod testing;
+
+pub use error::{KeyFileError, Malformed};
+pub use load::{FileFormat, load_private};
+pub use public::PublicKeyLine;
+pub use signing::{KeyPair, SigningKey};

@@ -1,0 +1,44 @@
+//! What both sides of authentication share (RFC 4252).
+
+use crate::algorithm::SignatureAlgorithm;
+
+/// The service that lets users in.
+pub(crate) const USERAUTH: &str = "ssh-userauth";
+/// The service that they are let in to.
+pub(crate) const CONNECTION: &str = "ssh-connection";
+
+/// How somebody was let in, or proved something on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthenticatedBy {
+    /// By nothing: the server asked for no credential.
+    None,
+    /// By a password.
+    Password,
+    /// By a signature.
+    PublicKey(SignatureAlgorithm),
+}
+
+impl core::fmt::Display for AuthenticatedBy {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::None => f.write_str("nothing (no credential was asked for)"),
+            Self::Password => f.write_str("password"),
+            Self::PublicKey(algorithm) => write!(f, "publickey ({algorithm})"),
+        }
+    }
+}
+
+/// Something to be signed outside of the core: by an RSA key, an agent, a token of hardware.
+#[derive(Debug)]
+#[must_use = "the connection waits for the signature"]
+#[non_exhaustive]
+pub struct SignRequest {
+    pub(crate) nonce: u64,
+    /// How to sign.
+    pub algorithm: SignatureAlgorithm,
+    /// With the private half of this key.
+    pub key: crate::key::PublicKey,
+    /// What to sign; the algorithm says how it is hashed.
+    pub data: alloc::vec::Vec<u8>,
+}

@@ -1,0 +1,348 @@
+//! What can be set: [`ClientConfig`], [`ServerConfig`], and the bounds in [`Limits`].
+//!
+//! Plain structs with public fields and `Default`; checked once, when a connection is made.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::algorithm::Algorithms;
+use crate::key::{PrivateKey, PublicKey};
+
+/// What both roles have in common.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TransportConfig {
+    /// The software version of our identification line and, after a space, comments; printable
+    /// US-ASCII without a minus sign in the version (RFC 4253 section 4.2).
+    pub software: String,
+    /// What is offered, in order of preference.
+    pub algorithms: Algorithms,
+    /// Refuses peers without strict key exchange (`kex-strict-*-v00@openssh.com`), the remedy for
+    /// the Terrapin attack (CVE-2023-48795). Off by default: what remains is then reported by
+    /// [`Negotiated::prefix_truncation_possible`](crate::kex::Negotiated).
+    pub require_strict_kex: bool,
+    /// Sends the first key exchange message at once, with a guess of the method (RFC 4253
+    /// section 7); saves a round trip if the guess is right. Off by default.
+    pub guess: bool,
+    /// Bounds on everything that a peer can push on.
+    pub limits: Limits,
+    /// How long is waited for what.
+    pub deadlines: Deadlines,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            software: String::from(concat!("ssh_proto_", env!("CARGO_PKG_VERSION"))),
+            algorithms: Algorithms::default(),
+            require_strict_kex: false,
+            guess: false,
+            limits: Limits::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+/// Settings of a client.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// What both roles have in common.
+    pub transport: TransportConfig,
+    /// Ends the connection if the server lets us in without a credential (CVE-2021-36367 and its
+    /// kin): for programs that nobody watches. Off by default; how we got in is always reported.
+    pub require_credential: bool,
+    /// Channel types that the server may open and the application wants to decide on, such as
+    /// `x11`. Every other type is refused without asking (`session` always, RFC 4254 section 6.1);
+    /// `forwarded-tcpip` comes through only for forwards that were requested.
+    pub channel_types: Vec<String>,
+}
+
+/// Settings of a server.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// What both roles have in common.
+    pub transport: TransportConfig,
+    /// The host keys, one of each type at the most. At least one is needed.
+    pub host_keys: Vec<HostKey>,
+    /// Sent before the first answer to an authentication request (RFC 4252 section 5.4); empty
+    /// for none.
+    pub banner: String,
+    /// Methods that a failed client is told it can continue with.
+    pub methods: Methods,
+}
+
+/// A host key of a server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum HostKey {
+    /// Signs in the core.
+    Private(Arc<PrivateKey>),
+    /// Signs outside: each key exchange asks with a `Sign` event.
+    External(PublicKey),
+}
+
+impl HostKey {
+    /// The public half.
+    pub fn public_key(&self) -> &PublicKey {
+        match self {
+            Self::Private(key) => key.public_key(),
+            Self::External(key) => key,
+        }
+    }
+}
+
+/// Which authentication methods a server names (RFC 4252 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Methods {
+    /// `publickey`.
+    pub publickey: bool,
+    /// `password`.
+    pub password: bool,
+}
+
+impl Default for Methods {
+    fn default() -> Self {
+        Self {
+            publickey: true,
+            password: true,
+        }
+    }
+}
+
+impl Methods {
+    /// No method.
+    pub const NONE: Self = Self {
+        publickey: false,
+        password: false,
+    };
+    /// `publickey` alone.
+    pub const PUBLICKEY: Self = Self {
+        publickey: true,
+        password: false,
+    };
+    /// `password` alone.
+    pub const PASSWORD: Self = Self {
+        publickey: false,
+        password: true,
+    };
+
+    /// The names, for a name-list.
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        let methods = [(self.publickey, "publickey"), (self.password, "password")];
+        methods
+            .into_iter()
+            .filter_map(|(on, name)| on.then_some(name))
+            .collect()
+    }
+}
+
+/// Every bound that a peer can push on, for one connection. Sizes are in bytes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// A packet on the wire before authentication; at least 35,000 (RFC 4253 section 6.1).
+    pub packet_before_auth: usize,
+    /// A packet on the wire after authentication; at least 35,000.
+    pub packet: usize,
+    /// Packets received before authentication has ended.
+    pub packets_before_auth: u64,
+    /// Bytes received before authentication has ended.
+    pub bytes_before_auth: u64,
+    /// Channels open or opening at a time, both sides' together.
+    pub channels: usize,
+    /// The window granted to a new channel.
+    pub window: u32,
+    /// All windows granted on one connection. A new channel gets what is left of it.
+    pub window_total: u64,
+    /// The largest data packet that the peer may send on a channel.
+    pub maximum_packet: u32,
+    /// Decisions of the application that may be pending (channel opens and requests that were
+    /// deferred). One more is refused at once.
+    pub tickets: usize,
+    /// Our own requests and channel opens that may be unanswered.
+    pub requests_unanswered: usize,
+    /// What is owed to the peer during a key exchange.
+    pub held: usize,
+    /// Data that waits to be written: above it `send` accepts nothing.
+    pub output: usize,
+    /// Replies that wait to be written, beyond `output`: above it nothing more is read.
+    pub control: usize,
+    /// Text of banners that is reported in all; further banners are dropped.
+    pub banner: usize,
+    /// Failed attempts to authenticate (server).
+    pub auth_failures: u32,
+    /// Keys that may be offered without a signature (server).
+    pub auth_probes: u32,
+    /// Length of a user name (server).
+    pub user_name: usize,
+    /// Length of a password (server); a longer one fails without being looked at.
+    pub password: usize,
+    /// Bytes in one direction after which keys are exchanged (RFC 4253 section 9). Four times as
+    /// many end the connection.
+    pub rekey_bytes: u64,
+    /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
+    pub rekey_packets: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            packet_before_auth: 35_000,
+            packet: 256 * 1024,
+            packets_before_auth: 1_000,
+            bytes_before_auth: 1024 * 1024,
+            channels: 256,
+            window: 2 * 1024 * 1024,
+            window_total: 16 * 1024 * 1024,
+            maximum_packet: 32 * 1024,
+            tickets: 64,
+            requests_unanswered: 128,
+            held: 64 * 1024,
+            output: 128 * 1024,
+            control: 64 * 1024,
+            banner: 64 * 1024,
+            auth_failures: 6,
+            auth_probes: 20,
+            user_name: 1024,
+            password: 1024,
+            rekey_bytes: 1 << 30,
+            rekey_packets: 1 << 31,
+        }
+    }
+}
+
+/// How long is waited for what. `Duration::MAX` is for ever.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// The peer's identification line.
+    pub identification: Duration,
+    /// One key exchange, from our KEXINIT to the peer's NEWKEYS.
+    pub key_exchange: Duration,
+    /// Everything before the end of authentication, decisions of the application excepted.
+    pub authentication: Duration,
+    /// A decision of the application that holds up the connection (host key, signature,
+    /// credential, authentication).
+    pub decision: Duration,
+    /// A ticket that was deferred. After it the request is refused.
+    pub ticket: Duration,
+    /// Output that the peer does not take, once nothing more can be read because of it.
+    pub output_stalled: Duration,
+    /// Time after which keys are exchanged (RFC 4253 section 9).
+    pub rekey: Duration,
+    /// Signs of life, `None` for none. Never before authentication.
+    pub keepalive: Option<Keepalive>,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            identification: Duration::from_secs(20),
+            key_exchange: Duration::from_secs(60),
+            authentication: Duration::from_secs(120),
+            decision: Duration::from_secs(120),
+            ticket: Duration::from_secs(60),
+            output_stalled: Duration::from_secs(60),
+            rekey: Duration::from_secs(3600),
+            keepalive: None,
+        }
+    }
+}
+
+/// When to ask a silent peer whether it is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence after which a request is sent. Anything that is received counts as an answer.
+    pub interval: Duration,
+    /// How many requests in a row may stay without an answer.
+    pub count: u32,
+}
+
+/// A configuration that cannot work: which field, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: Box<str>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "configuration: `{}` {}", self.field, self.reason)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl TransportConfig {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let a = &self.algorithms;
+        let rules = [
+            (
+                "limits.packet_before_auth",
+                limits.packet_before_auth >= 35_000,
+                "is below 35000",
+            ),
+            ("limits.packet", limits.packet >= 35_000, "is below 35000"),
+            (
+                "limits.maximum_packet",
+                limits.maximum_packet >= 1024,
+                "is below 1024",
+            ),
+            (
+                "limits.maximum_packet",
+                limits.maximum_packet as usize + 1024 <= limits.packet,
+                "does not fit into limits.packet",
+            ),
+            (
+                "limits.window",
+                limits.window >= limits.maximum_packet,
+                "is below maximum_packet",
+            ),
+            ("limits.output", limits.output >= 2048, "is below 2048"),
+            ("limits.control", limits.control >= 35_000, "is below 35000"),
+            ("limits.held", limits.held >= 1024, "is below 1024"),
+            (
+                "limits.rekey_bytes",
+                limits.rekey_bytes >= 32 * 1024,
+                "is below 32768",
+            ),
+            (
+                "limits.rekey_packets",
+                limits.rekey_packets >= 64,
+                "is below 64",
+            ),
+            (
+                "limits.rekey_packets",
+                limits.rekey_packets <= 1 << 31,
+                "is above 2^31",
+            ),
+            ("algorithms.kex", !a.kex.is_empty(), "is empty"),
+            ("algorithms.host_key", !a.host_key.is_empty(), "is empty"),
+            (
+                "algorithms.ciphers",
+                !a.ciphers_client_to_server.is_empty() && !a.ciphers_server_to_client.is_empty(),
+                "is empty",
+            ),
+        ];
+        for (field, holds, reason) in rules {
+            if !holds {
+                return Err(ConfigError {
+                    field,
+                    reason: reason.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

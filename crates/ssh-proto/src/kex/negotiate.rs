@@ -1,0 +1,381 @@
+//! Which algorithms are used: negotiation (RFC 4253 section 7.1) and a report of how it went.
+//!
+//! For each slot the choice is the first name on the client's list that is also on the server's.
+//! Each direction is negotiated on its own. Names that are not algorithms (the markers of strict
+//! key exchange and of EXT_INFO) stand for nothing here, so they can never be chosen.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::algorithm::{
+    Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
+    SignatureAlgorithm,
+};
+use crate::message::KexInit;
+use crate::transport::Role;
+use crate::wire::NameList;
+
+/// What two peers agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Negotiated {
+    /// The key exchange method.
+    pub kex: KexAlgorithm,
+    /// How the server proves its host key.
+    pub host_key: SignatureAlgorithm,
+    /// What the client's packets are protected with.
+    pub client_to_server: Protection,
+    /// What the server's packets are protected with.
+    pub server_to_client: Protection,
+    /// Both sides keep strict key exchange.
+    pub strict_kex: bool,
+}
+
+/// What protects the packets of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Protection {
+    /// The cipher.
+    pub cipher: CipherAlgorithm,
+    /// The MAC; `None` where the cipher checks integrity itself.
+    pub mac: Option<MacAlgorithm>,
+    /// The compression.
+    pub compression: CompressionAlgorithm,
+}
+
+impl Negotiated {
+    /// Whether an attacker on the path could have removed messages from the beginning of the
+    /// encrypted stream without being noticed (Terrapin, CVE-2023-48795): key exchange is not
+    /// strict and a cipher is used that lets it happen.
+    pub fn prefix_truncation_possible(&self) -> bool {
+        let weak = |p: Protection| p.cipher == CipherAlgorithm::ChaCha20Poly1305;
+        !self.strict_kex && (weak(self.client_to_server) || weak(self.server_to_client))
+    }
+
+    /// What protects what `role` sends.
+    pub const fn sent_by(&self, role: Role) -> Protection {
+        match role {
+            Role::Client => self.client_to_server,
+            Role::Server => self.server_to_client,
+        }
+    }
+}
+
+/// One of the eight things that are negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Slot {
+    /// Key exchange method.
+    Kex,
+    /// Host key algorithm.
+    HostKey,
+    /// Cipher, client to server.
+    CipherClientToServer,
+    /// Cipher, server to client.
+    CipherServerToClient,
+    /// MAC, client to server.
+    MacClientToServer,
+    /// MAC, server to client.
+    MacServerToClient,
+    /// Compression, client to server.
+    CompressionClientToServer,
+    /// Compression, server to client.
+    CompressionServerToClient,
+}
+
+impl Slot {
+    /// The field of [`Algorithms`] that holds our list.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Kex => "kex",
+            Self::HostKey => "host_key",
+            Self::CipherClientToServer => "ciphers_client_to_server",
+            Self::CipherServerToClient => "ciphers_server_to_client",
+            Self::MacClientToServer => "macs_client_to_server",
+            Self::MacServerToClient => "macs_server_to_client",
+            Self::CompressionClientToServer => "compression_client_to_server",
+            Self::CompressionServerToClient => "compression_server_to_client",
+        }
+    }
+
+    /// Whether this library has an algorithm of that name for this slot.
+    fn implements(self, name: &str) -> bool {
+        match self {
+            Self::Kex => KexAlgorithm::from_name(name).is_some(),
+            Self::HostKey => SignatureAlgorithm::from_name(name).is_some(),
+            Self::CipherClientToServer | Self::CipherServerToClient => {
+                CipherAlgorithm::from_name(name).is_some()
+            }
+            Self::MacClientToServer | Self::MacServerToClient => {
+                MacAlgorithm::from_name(name).is_some()
+            }
+            Self::CompressionClientToServer | Self::CompressionServerToClient => {
+                CompressionAlgorithm::from_name(name).is_some()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kex => "key exchange",
+            Self::HostKey => "host key",
+            Self::CipherClientToServer => "cipher client to server",
+            Self::CipherServerToClient => "cipher server to client",
+            Self::MacClientToServer => "MAC client to server",
+            Self::MacServerToClient => "MAC server to client",
+            Self::CompressionClientToServer => "compression client to server",
+            Self::CompressionServerToClient => "compression server to client",
+        })
+    }
+}
+
+/// How a slot was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Choice {
+    /// It is the first choice of both.
+    BothPrefer(&'static str),
+    /// It is the first on the client's list that the server has too.
+    ClientPrefers(&'static str),
+    /// No MAC: the cipher checks integrity itself, so the lists do not matter.
+    CipherIsAead,
+    /// The lists have nothing in common.
+    NothingInCommon,
+}
+
+/// Both lists of one slot, and what came of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotReport {
+    /// Which slot.
+    pub slot: Slot,
+    /// Our names, separated by commas.
+    pub ours: Box<str>,
+    /// The peer's names, separated by commas.
+    pub theirs: Box<str>,
+    /// What was chosen, and why.
+    pub choice: Choice,
+}
+
+/// How a negotiation went, slot by slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NegotiationReport {
+    /// Our role.
+    pub role: Role,
+    /// The eight slots, in the order of KEXINIT.
+    pub slots: Vec<SlotReport>,
+}
+
+impl NegotiationReport {
+    /// The slots in which nothing is in common; none after success.
+    pub fn failures(&self) -> impl Iterator<Item = &SlotReport> {
+        self.slots
+            .iter()
+            .filter(|slot| slot.choice == Choice::NothingInCommon)
+    }
+
+    /// The smallest change of our configuration that would succeed: for each slot that failed the
+    /// name to add, or `None` if the peer offers nothing there that this library has.
+    pub fn remedy(&self) -> Vec<(Slot, Option<&str>)> {
+        self.failures()
+            .map(|failed| {
+                let mut names = failed.theirs.split(',');
+                (failed.slot, names.find(|name| failed.slot.implements(name)))
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for NegotiationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let remedy = self.remedy();
+        if remedy.is_empty() {
+            return f.write_str("the algorithms were agreed");
+        }
+        f.write_str("no algorithm in common")?;
+        for (failed, (slot, name)) in self.failures().zip(remedy) {
+            write!(f, "; {slot}: we offer {}, ", OrNone(&failed.ours))?;
+            write!(f, "the peer offers {:.400}", OrNone(&failed.theirs))?;
+            match name {
+                Some(name) => write!(f, " (add {name} to `algorithms.{}`)", slot.field())?,
+                None => f.write_str(" (none of them exists here)")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+struct OrNone<'a>(&'a str);
+
+impl fmt::Display for OrNone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if self.0.is_empty() { "nothing" } else { self.0 })
+    }
+}
+
+/// Negotiates. `strict_kex` is left for the caller to decide, since it depends on the past.
+pub(super) fn negotiate(
+    role: Role,
+    ours: &Algorithms,
+    theirs: &KexInit<'_>,
+) -> (Option<Negotiated>, NegotiationReport) {
+    let mut n = Negotiation {
+        role,
+        slots: Vec::with_capacity(8),
+    };
+    let t = theirs;
+    let kex = n.slot(Slot::Kex, &ours.kex, t.kex_algorithms);
+    let host_key = n.slot(Slot::HostKey, &ours.host_key, t.server_host_key_algorithms);
+    let cipher_c2s = n.slot(
+        Slot::CipherClientToServer,
+        &ours.ciphers_client_to_server,
+        t.encryption_algorithms_client_to_server,
+    );
+    let cipher_s2c = n.slot(
+        Slot::CipherServerToClient,
+        &ours.ciphers_server_to_client,
+        t.encryption_algorithms_server_to_client,
+    );
+    let mac_c2s = n.mac(
+        Slot::MacClientToServer,
+        cipher_c2s,
+        &ours.macs_client_to_server,
+        t.mac_algorithms_client_to_server,
+    );
+    let mac_s2c = n.mac(
+        Slot::MacServerToClient,
+        cipher_s2c,
+        &ours.macs_server_to_client,
+        t.mac_algorithms_server_to_client,
+    );
+    let compression_c2s = n.slot(
+        Slot::CompressionClientToServer,
+        &ours.compression_client_to_server,
+        t.compression_algorithms_client_to_server,
+    );
+    let compression_s2c = n.slot(
+        Slot::CompressionServerToClient,
+        &ours.compression_server_to_client,
+        t.compression_algorithms_server_to_client,
+    );
+    let protection = |cipher: Option<_>, mac: Option<_>, compression: Option<_>| {
+        Some(Protection {
+            cipher: cipher?,
+            mac: mac?,
+            compression: compression?,
+        })
+    };
+    let negotiated = (|| {
+        Some(Negotiated {
+            kex: kex?,
+            host_key: host_key?,
+            client_to_server: protection(cipher_c2s, mac_c2s, compression_c2s)?,
+            server_to_client: protection(cipher_s2c, mac_s2c, compression_s2c)?,
+            strict_kex: false,
+        })
+    })();
+    (
+        negotiated,
+        NegotiationReport {
+            role,
+            slots: n.slots,
+        },
+    )
+}
+
+/// Whether the peer's guess (RFC 4253 section 7) is right: both sides prefer the same method and
+/// the same host key algorithm.
+pub(super) fn guess_is_right(ours: &Algorithms, theirs: &KexInit<'_>) -> bool {
+    let kex = ours.kex.first().map(|a| a.name());
+    let host_key = ours.host_key.first().map(|a| a.name());
+    theirs.kex_algorithms.first() == kex && theirs.server_host_key_algorithms.first() == host_key
+}
+
+/// An algorithm of any slot.
+pub(super) trait Named: Copy + PartialEq + 'static {
+    fn name(self) -> &'static str;
+    fn from_name(name: &str) -> Option<Self>;
+}
+
+macro_rules! named {
+    ($($algorithm:ty),*) => {$(
+        impl Named for $algorithm {
+            fn name(self) -> &'static str {
+                Self::name(self)
+            }
+            fn from_name(name: &str) -> Option<Self> {
+                Self::from_name(name)
+            }
+        }
+    )*};
+}
+
+named!(
+    KexAlgorithm,
+    SignatureAlgorithm,
+    CipherAlgorithm,
+    MacAlgorithm,
+    CompressionAlgorithm
+);
+
+struct Negotiation {
+    role: Role,
+    slots: Vec<SlotReport>,
+}
+
+impl Negotiation {
+    fn slot<A: Named>(&mut self, slot: Slot, ours: &[A], theirs: NameList<'_>) -> Option<A> {
+        let chosen = match self.role {
+            Role::Client => ours.iter().copied().find(|a| theirs.contains(a.name())),
+            Role::Server => theirs
+                .iter()
+                .filter_map(A::from_name)
+                .find(|a| ours.contains(a)),
+        };
+        let choice = match chosen {
+            None => Choice::NothingInCommon,
+            Some(a) if ours.first() == Some(&a) && theirs.first() == Some(a.name()) => {
+                Choice::BothPrefer(a.name())
+            }
+            Some(a) => Choice::ClientPrefers(a.name()),
+        };
+        self.report(slot, ours, theirs, choice);
+        chosen
+    }
+
+    /// The MAC for `cipher`: `Some(None)` for an AEAD.
+    fn mac(
+        &mut self,
+        slot: Slot,
+        cipher: Option<CipherAlgorithm>,
+        ours: &[MacAlgorithm],
+        theirs: NameList<'_>,
+    ) -> Option<Option<MacAlgorithm>> {
+        if cipher.is_some_and(CipherAlgorithm::is_aead) {
+            self.report(slot, ours, theirs, Choice::CipherIsAead);
+            return Some(None);
+        }
+        self.slot(slot, ours, theirs).map(Some)
+    }
+
+    fn report<A: Named>(&mut self, slot: Slot, ours: &[A], theirs: NameList<'_>, choice: Choice) {
+        let mut names = String::new();
+        for algorithm in ours {
+            if !names.is_empty() {
+                names.push(',');
+            }
+            names.push_str(algorithm.name());
+        }
+        self.slots.push(SlotReport {
+            slot,
+            ours: names.into(),
+            theirs: theirs.as_str().to_string().into(),
+            choice,
+        });
+    }
+}

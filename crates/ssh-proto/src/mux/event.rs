@@ -1,0 +1,131 @@
+//! What happens on channels and to the connection as a whole, as the application sees it.
+
+use super::{ChannelId, GlobalTicket, OpenTicket, RequestId, RequestTicket, Stream};
+use crate::message::{
+    ChannelOpenFailureReason, ChannelOpenType, ChannelRequestType, GlobalRequestType,
+};
+
+/// Something happened on a channel. Data is lent from the receive buffer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ChannelEvent<'b> {
+    /// The peer wants to open a channel.
+    OpenRequest {
+        /// What kind of channel, with its parameters. They are the peer's words.
+        channel_type: ChannelOpenType<'b>,
+        /// Answers: `accept_channel` or `reject_channel`.
+        ticket: OpenTicket,
+    },
+    /// A channel that we asked for is open.
+    Opened {
+        /// Which one.
+        channel: ChannelId,
+    },
+    /// A channel that we asked for was refused. Its id is not valid any more.
+    OpenFailed {
+        /// Which one.
+        channel: ChannelId,
+        /// Why (RFC 4254 section 5.1).
+        reason: ChannelOpenFailureReason,
+        /// The peer's words; show them escaped.
+        description: &'b [u8],
+    },
+    /// Data. Its credit goes back to the peer when the application
+    /// [`release`](super::Channel::release)s it.
+    Data {
+        /// On which channel.
+        channel: ChannelId,
+        /// On which of its streams.
+        stream: Stream,
+        /// The bytes, in the receive buffer.
+        data: &'b [u8],
+    },
+    /// Data can be sent again after `send` accepted less than all.
+    Writable {
+        /// On which channel.
+        channel: ChannelId,
+    },
+    /// The peer will send no more data. The other direction stays open.
+    Eof {
+        /// On which channel.
+        channel: ChannelId,
+    },
+    /// The peer requests something.
+    Request {
+        /// On which channel.
+        channel: ChannelId,
+        /// What.
+        request: ChannelRequestType<'b>,
+        /// Answers: `accept_request` or `refuse_request`; sends nothing if the peer wants no
+        /// reply.
+        ticket: RequestTicket,
+    },
+    /// A request of ours was answered.
+    Reply {
+        /// On which channel.
+        channel: ChannelId,
+        /// Which request.
+        request: RequestId,
+        /// Whether it was granted.
+        success: bool,
+    },
+    /// The program ended with a status (RFC 4254 section 6.10).
+    ExitStatus {
+        /// On which channel.
+        channel: ChannelId,
+        /// The status.
+        exit_status: u32,
+    },
+    /// The program was ended by a signal (RFC 4254 section 6.10).
+    ExitSignal {
+        /// On which channel.
+        channel: ChannelId,
+        /// Without `SIG`.
+        signal_name: &'b [u8],
+        /// Whether a core was dumped.
+        core_dumped: bool,
+        /// The peer's words; show them escaped.
+        error_message: &'b [u8],
+    },
+    /// The channel is gone; its id is not valid any more.
+    Closed {
+        /// Which one.
+        channel: ChannelId,
+        /// Who closed it first.
+        by: ClosedBy,
+    },
+}
+
+/// Who closed a channel first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClosedBy {
+    /// This side.
+    Us,
+    /// The peer.
+    Peer,
+}
+
+/// Something that concerns the whole connection (RFC 4254 section 4).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GlobalEvent<'b> {
+    /// The peer requests something.
+    Request {
+        /// What.
+        request: GlobalRequestType<'b>,
+        /// Answers: `accept_global` or `refuse_global`; sends nothing if the peer wants no reply.
+        ticket: GlobalTicket,
+    },
+    /// A request of ours was granted.
+    Success {
+        /// Which one.
+        request: RequestId,
+        /// What the reply carries: the port, where a forward asked for port 0.
+        data: &'b [u8],
+    },
+    /// A request of ours was refused.
+    Failure {
+        /// Which one.
+        request: RequestId,
+    },
+}

@@ -1,0 +1,188 @@
+//! One channel: its windows and its end (RFC 4254 sections 5.2 and 5.3).
+//!
+//! Windows are totals that only grow, so that the two halves of a connection may look at them at
+//! different times without ever being wrong in the dangerous direction:
+//!
+//! ```text
+//!   sending:    sent <= allowed              credit = allowed - sent
+//!   receiving:  released <= received <= granted   (`received` is kept by the receive side)
+//!               granted <= released + window
+//! ```
+//!
+//! The end, for each direction on its own:
+//!
+//! ```text
+//!   Open --EOF--> Eof --CLOSE--> Closed          (CLOSE may come without EOF)
+//!   the slot is freed once both directions are Closed
+//! ```
+
+use alloc::collections::VecDeque;
+
+use super::RequestId;
+use super::replies::Replies;
+use crate::send::Share;
+
+/// How far one direction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Half {
+    Open,
+    Eof,
+    Closed,
+}
+
+/// Why a channel that wanted to send is not sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blocked {
+    No,
+    /// The peer's window is used up.
+    OnCredit,
+    /// It stands in a queue for room in the output.
+    OnRoom,
+}
+
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// `None` until the peer has confirmed.
+    remote: Option<Remote>,
+    allowed: u64,
+    sent: u64,
+    granted: u64,
+    released: u64,
+    window: u32,
+    pub(super) sending: Half,
+    pub(super) receiving: Half,
+    pub(super) share: Share,
+    pub(super) blocked: Blocked,
+    quantum: u64,
+    /// Replies that we owe to the peer's requests.
+    pub(super) replies: Replies,
+    /// Our requests that have no reply yet.
+    pub(super) asked: VecDeque<RequestId>,
+    /// The open failed here although the peer confirmed: its close is not news.
+    pub(super) stillborn: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Remote {
+    channel: u32,
+    maximum_packet: u32,
+}
+
+impl Flow {
+    /// A channel that we ask for, granting `window`.
+    pub(super) const fn opening(window: u32) -> Self {
+        Self {
+            remote: None,
+            allowed: 0,
+            sent: 0,
+            granted: window as u64,
+            released: 0,
+            window,
+            sending: Half::Open,
+            receiving: Half::Open,
+            share: Share::Half,
+            blocked: Blocked::No,
+            quantum: 0,
+            replies: Replies::new(),
+            asked: VecDeque::new(),
+            stillborn: false,
+        }
+    }
+
+    /// The peer's number, window and maximum are known.
+    pub(super) fn confirm(&mut self, channel: u32, window: u32, maximum_packet: u32) {
+        self.remote = Some(Remote {
+            channel,
+            maximum_packet,
+        });
+        self.allowed = u64::from(window);
+    }
+
+    pub(super) const fn is_opening(&self) -> bool {
+        self.remote.is_none()
+    }
+
+    /// The peer's number of the channel.
+    pub(super) const fn remote(&self) -> u32 {
+        match self.remote {
+            Some(remote) => remote.channel,
+            None => 0,
+        }
+    }
+
+    /// The most data in one packet, both sides considered.
+    pub(super) fn maximum_packet(&self, ours: u32) -> usize {
+        self.remote
+            .map_or(0, |remote| remote.maximum_packet.min(ours)) as usize
+    }
+
+    pub(super) const fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// What the receive side may let through in all.
+    pub(crate) const fn granted(&self) -> u64 {
+        self.granted
+    }
+
+    /// How much may be sent.
+    pub(super) const fn credit(&self) -> u64 {
+        self.allowed.saturating_sub(self.sent)
+    }
+
+    pub(super) const fn sent(&mut self, n: usize) {
+        self.sent = self.sent.saturating_add(n as u64);
+        self.quantum = self.quantum.saturating_sub(n as u64);
+    }
+
+    /// WINDOW_ADJUST: false if the window would exceed 2^32 - 1.
+    //= rfc4254#section-5.2
+    //# Implementations MUST correctly handle window sizes of up to 2^32 - 1 bytes. The window
+    //# MUST NOT be increased above 2^32 - 1 bytes.
+    #[must_use]
+    pub(super) const fn allow(&mut self, bytes_to_add: u32) -> bool {
+        self.allowed = self.allowed.saturating_add(bytes_to_add as u64);
+        self.credit() <= u32::MAX as u64
+    }
+
+    /// The application is done with `n` bytes: false if it never got so many.
+    #[must_use]
+    pub(super) const fn release(&mut self, n: usize) -> bool {
+        let released = self.released.saturating_add(n as u64);
+        if released > self.granted {
+            return false;
+        }
+        self.released = released;
+        true
+    }
+
+    /// Credit to grant now: nothing while less than half a window is owed, or when no data can
+    /// follow anyway.
+    pub(super) fn take_owed(&mut self) -> Option<u32> {
+        let useful = self.receiving == Half::Open && self.sending != Half::Closed;
+        if self.remote.is_none() || !useful {
+            return None;
+        }
+        let owed = self.released + u64::from(self.window) - self.granted;
+        if owed < u64::from(self.window / 2).max(1) {
+            return None;
+        }
+        self.granted += owed;
+        u32::try_from(owed).ok()
+    }
+
+    /// Its turn after waiting: so much before the next one.
+    pub(super) const fn turn(&mut self, quantum: u64) {
+        self.blocked = Blocked::No;
+        self.quantum = quantum;
+    }
+
+    pub(super) const fn quantum(&self) -> u64 {
+        self.quantum
+    }
+
+    /// How many of our requests wait for a reply here, the open included.
+    pub(super) fn awaiting(&self) -> usize {
+        self.asked.len() + usize::from(self.is_opening())
+    }
+}

@@ -1,0 +1,446 @@
+//! The connection protocol (RFC 4254): channels, windows, requests and their replies.
+//!
+//! ```text
+//!   Mux    the table of channels (the number on the wire is the slot), who waits to send,
+//!          replies owed in order, tickets that the application holds
+//!   Flow   one channel: windows as totals that only grow, and the two half-closes
+//! ```
+//!
+//! Invariants: `sent <= allowed <= sent + 2^32 - 1` and `released <= granted` for every channel;
+//! the windows of all channels together stay within `Limits::window_total`; nothing that the
+//! application did not ask for is accepted from a server.
+
+mod channel;
+mod event;
+mod flow;
+mod incoming;
+mod replies;
+mod tickets;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use channel::{Channel, Exit, Reply, SendSlot};
+pub use event::{ChannelEvent, ClosedBy, GlobalEvent};
+use flow::Flow;
+pub(crate) use incoming::Incoming;
+use replies::Replies;
+pub(crate) use tickets::Tickets;
+pub use tickets::{GlobalTicket, OpenTicket, RequestTicket, Ticket};
+
+use crate::config::{Limits, TransportConfig};
+use crate::error::{Misuse, RequestError};
+use crate::message::{ChannelOpen, ChannelOpenType, ChannelWindowAdjust, GlobalRequest};
+use crate::message::{GlobalRequestType, Wire};
+use crate::out::Out;
+use crate::send::Share;
+use crate::transport::Role;
+
+/// A channel of one connection. A number that is used again for another channel counts as another
+/// id, so an id that has grown stale is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId {
+    pub(crate) slot: u32,
+    generation: u32,
+}
+
+impl core::fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "channel {}", self.slot)
+    }
+}
+
+/// One of the streams of a channel (RFC 4254 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// CHANNEL_DATA: standard input and output.
+    Data,
+    /// CHANNEL_EXTENDED_DATA with this data_type_code.
+    Extended(u32),
+}
+
+impl Stream {
+    /// SSH_EXTENDED_DATA_STDERR: standard error.
+    pub const STDERR: Self = Self::Extended(1);
+}
+
+/// One of our requests that wants a reply. Replies come in the order of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(u64);
+
+/// A forward that we asked a server for (RFC 4254 section 7.1).
+#[derive(Debug, PartialEq, Eq)]
+struct Forward {
+    address: Vec<u8>,
+    port: u32,
+}
+
+/// What one of our global requests was for.
+#[derive(Debug)]
+enum Asked {
+    Forward(Forward),
+    CancelForward(Forward),
+    Keepalive,
+    Other,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    flow: Option<Flow>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Mux {
+    role: Role,
+    config: Arc<TransportConfig>,
+    /// Types that a server may open at a client beyond forwards that were requested.
+    channel_types: Vec<alloc::string::String>,
+    slots: Vec<Slot>,
+    open: usize,
+    /// The sum of the windows of all channels.
+    window_granted: u64,
+    /// Channels that could send but for room in the output, by share, in the order in which they
+    /// were blocked.
+    interactive: VecDeque<u32>,
+    bulk: VecDeque<u32>,
+    /// Our global requests that want a reply.
+    asked: VecDeque<(RequestId, Asked)>,
+    /// Our requests of all kinds and our channel opens that have no answer yet.
+    unanswered: usize,
+    next_request: u64,
+    /// Replies that we owe to the peer's global requests.
+    globals: Replies,
+    pub(crate) tickets: Tickets,
+    forwards: Vec<Forward>,
+    /// The client promised to open no more sessions (OpenSSH PROTOCOL 2.2).
+    no_more_sessions: bool,
+    /// Counts changes that the receive side's cached windows must not outlive.
+    changes: u64,
+}
+
+/// Data that one blocked channel may send before the next one gets its turn.
+const QUANTUM: u64 = 32 * 1024;
+/// Room below this is not worth a packet.
+const MIN_ROOM: usize = 256;
+/// What a channel is granted at least.
+const MIN_WINDOW: u64 = 1024;
+
+impl Mux {
+    pub(crate) const fn new(
+        role: Role,
+        config: Arc<TransportConfig>,
+        channel_types: Vec<alloc::string::String>,
+    ) -> Self {
+        Self {
+            role,
+            config,
+            channel_types,
+            slots: Vec::new(),
+            open: 0,
+            window_granted: 0,
+            interactive: VecDeque::new(),
+            bulk: VecDeque::new(),
+            asked: VecDeque::new(),
+            unanswered: 0,
+            next_request: 0,
+            globals: Replies::new(),
+            tickets: Tickets::new(),
+            forwards: Vec::new(),
+            no_more_sessions: false,
+            changes: 0,
+        }
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// How many channels are open or opening.
+    pub(crate) const fn len(&self) -> usize {
+        self.open
+    }
+
+    /// Counts what the receive side must learn of before it trusts its cache again.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn id(&self, slot: u32) -> Option<ChannelId> {
+        let place = self.slots.get(slot as usize)?;
+        place.flow.as_ref()?;
+        Some(ChannelId {
+            slot,
+            generation: place.generation,
+        })
+    }
+
+    fn flow(&self, id: ChannelId) -> Option<&Flow> {
+        let slot = self.slots.get(id.slot as usize)?;
+        slot.flow
+            .as_ref()
+            .filter(|_| slot.generation == id.generation)
+    }
+
+    fn flow_mut(&mut self, id: ChannelId) -> Option<&mut Flow> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        slot.flow
+            .as_mut()
+            .filter(|_| slot.generation == id.generation)
+    }
+
+    /// Whether `id` names a channel that exists.
+    pub(crate) fn contains(&self, id: ChannelId) -> bool {
+        self.flow(id).is_some()
+    }
+
+    /// Every channel that exists.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> {
+        self.slots.iter().enumerate().filter_map(|(slot, place)| {
+            place.flow.as_ref()?;
+            Some(ChannelId {
+                slot: u32::try_from(slot).ok()?,
+                generation: place.generation,
+            })
+        })
+    }
+
+    /// The window for one more channel: a fair share of what is left, so that every channel that
+    /// `Limits::channels` allows still gets one.
+    fn next_window(&self) -> u32 {
+        let limits = self.limits();
+        let left = limits.window_total.saturating_sub(self.window_granted);
+        let others = limits.channels.saturating_sub(self.open + 1) as u64;
+        let floor = (limits.window_total / limits.channels.max(1) as u64)
+            .min(u64::from(limits.maximum_packet));
+        let spare = left.saturating_sub(floor.saturating_mul(others + 1));
+        let window = (floor + spare / 8).min(left).min(u64::from(limits.window));
+        u32::try_from(window.max(MIN_WINDOW.min(left))).unwrap_or(u32::MAX)
+    }
+
+    /// Puts a channel into the lowest free slot.
+    fn insert(&mut self, flow: Flow) -> Option<ChannelId> {
+        if self.open >= self.limits().channels {
+            return None;
+        }
+        let free = self.slots.iter().position(|slot| slot.flow.is_none());
+        let slot = free.unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() - 1
+        });
+        let place = self.slots.get_mut(slot)?;
+        self.window_granted = self.window_granted.saturating_add(u64::from(flow.window()));
+        self.open += 1;
+        place.flow = Some(flow);
+        Some(ChannelId {
+            slot: u32::try_from(slot).ok()?,
+            generation: place.generation,
+        })
+    }
+
+    /// Frees a slot; what the application still holds of the channel has grown stale.
+    fn remove(&mut self, slot: u32) {
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(flow) = place.flow.take() else {
+            return;
+        };
+        place.generation = place.generation.wrapping_add(1);
+        self.open = self.open.saturating_sub(1);
+        self.window_granted = self.window_granted.saturating_sub(u64::from(flow.window()));
+        self.unanswered = self.unanswered.saturating_sub(flow.awaiting());
+        self.tickets.forget_channel(slot);
+        self.interactive.retain(|waiting| *waiting != slot);
+        self.bulk.retain(|waiting| *waiting != slot);
+        while self
+            .slots
+            .last()
+            .is_some_and(|slot| slot.flow.is_none() && slot.generation == 0)
+        {
+            self.slots.pop();
+        }
+        if self.open == 0 {
+            // A connection that is idle holds no memory for channels that it once had. The
+            // generations of the slots must live on, in 16 bytes each.
+            self.interactive = VecDeque::new();
+            self.bulk = VecDeque::new();
+            self.tickets.give_back();
+        }
+    }
+
+    const fn request_id(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
+    }
+
+    /// Counts one more request that wants an answer.
+    fn ask(&mut self) -> Result<RequestId, RequestError> {
+        if self.unanswered >= self.limits().requests_unanswered {
+            return Err(RequestError::Busy);
+        }
+        self.unanswered += 1;
+        Ok(self.request_id())
+    }
+
+    /// Whether a channel of this type may be asked for now.
+    pub(crate) fn may_open(
+        &self,
+        channel_type: &ChannelOpenType<'_>,
+        out: &Out,
+    ) -> Result<(), RequestError> {
+        let message = ChannelOpen {
+            sender_channel: 0,
+            initial_window_size: 0,
+            maximum_packet_size: 0,
+            channel_type: *channel_type,
+        };
+        self.may_send_message(encoded_len(&message), out)
+    }
+
+    /// Whether this global request may be sent now.
+    pub(crate) fn may_request(
+        &self,
+        request: &GlobalRequestType<'_>,
+        out: &Out,
+    ) -> Result<(), RequestError> {
+        let message = GlobalRequest {
+            want_reply: false,
+            request: *request,
+        };
+        self.may_send_message(encoded_len(&message), out)
+    }
+
+    fn may_send_message(&self, size: usize, out: &Out) -> Result<(), RequestError> {
+        if size > channel::MAX_PAYLOAD {
+            return Err(Misuse::Value.into());
+        }
+        self.may_send(size, out)
+    }
+
+    /// Opens a channel (RFC 4254 section 5.1).
+    pub(crate) fn open(
+        &mut self,
+        channel_type: ChannelOpenType<'_>,
+        out: &mut Out,
+    ) -> Result<ChannelId, RequestError> {
+        if self.open >= self.limits().channels {
+            return Err(RequestError::Busy);
+        }
+        self.ask()?;
+        let window = self.next_window();
+        let maximum_packet_size = self.limits().maximum_packet;
+        let Some(id) = self.insert(Flow::opening(window)) else {
+            self.unanswered -= 1;
+            return Err(RequestError::Busy);
+        };
+        out.message(&ChannelOpen {
+            sender_channel: id.slot,
+            initial_window_size: window,
+            maximum_packet_size,
+            channel_type,
+        });
+        Ok(id)
+    }
+
+    /// Sends a global request (RFC 4254 section 4).
+    pub(crate) fn global_request(
+        &mut self,
+        request: GlobalRequestType<'_>,
+        reply: Reply,
+        out: &mut Out,
+    ) -> Result<Option<RequestId>, RequestError> {
+        let want_reply = reply == Reply::Wanted;
+        let mut id = None;
+        if want_reply {
+            let request_id = self.ask()?;
+            let asked = match request {
+                GlobalRequestType::TcpipForward {
+                    address_to_bind,
+                    port_number_to_bind,
+                } => Asked::Forward(Forward {
+                    address: address_to_bind.to_vec(),
+                    port: port_number_to_bind,
+                }),
+                GlobalRequestType::CancelTcpipForward {
+                    address_to_bind,
+                    port_number_to_bind,
+                } => Asked::CancelForward(Forward {
+                    address: address_to_bind.to_vec(),
+                    port: port_number_to_bind,
+                }),
+                GlobalRequestType::Keepalive => Asked::Keepalive,
+                _ => Asked::Other,
+            };
+            self.asked.push_back((request_id, asked));
+            id = Some(request_id);
+        } else if matches!(
+            request,
+            GlobalRequestType::TcpipForward { .. } | GlobalRequestType::CancelTcpipForward { .. }
+        ) {
+            // Without the reply nobody would know which channels to expect.
+            return Err(RequestError::Misuse(Misuse::Value));
+        }
+        out.message(&GlobalRequest {
+            want_reply,
+            request,
+        });
+        Ok(id)
+    }
+
+    /// Credit that was withheld while messages were held.
+    pub(crate) fn flush_credit(&mut self, out: &mut Out) {
+        for slot in &mut self.slots {
+            if let Some(flow) = &mut slot.flow {
+                grant(flow, out);
+            }
+        }
+    }
+
+    /// Whether somebody who was blocked can send now.
+    pub(crate) fn next_writable(&mut self, out: &Out) -> Option<ChannelId> {
+        if out.is_holding() {
+            return None;
+        }
+        for share in [Share::All, Share::Half] {
+            if out.buf.room(share) < MIN_ROOM {
+                continue;
+            }
+            let queue = self.queue(share);
+            if let Some(slot) = queue.pop_front() {
+                let id = self.id(slot)?;
+                self.flow_mut(id)?.turn(QUANTUM);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    const fn queue(&mut self, share: Share) -> &mut VecDeque<u32> {
+        match share {
+            Share::All => &mut self.interactive,
+            Share::Half => &mut self.bulk,
+        }
+    }
+}
+
+/// Grants what is owed once it is half a window: one small message for much data.
+fn grant(flow: &mut Flow, out: &mut Out) {
+    if out.is_holding() {
+        return;
+    }
+    if let Some(bytes_to_add) = flow.take_owed() {
+        out.message(&ChannelWindowAdjust {
+            recipient_channel: flow.remote(),
+            bytes_to_add,
+        });
+    }
+}
+
+/// The size of an encoded message, for those that the application puts together.
+fn encoded_len<'m, M: Wire<'m>>(message: &M) -> usize {
+    let mut counter = crate::wire::Counter::default();
+    message.encode(&mut counter);
+    counter.len()
+}

@@ -1,0 +1,361 @@
+//! Who owns received bytes: [`RecvBuf`], [`Batch`] and [`Carry`].
+//!
+//! The caller owns the receive buffer; the connection splits packets off its front, decrypts them
+//! where they lie and lends the payload inside the event. An event therefore borrows the buffer
+//! and never the connection.
+//!
+//! ```text
+//!                 head                 tail              storage.len()
+//!   | consumed    | not yet consumed   | spare           |
+//!   +-------------+--------------------+-----------------+     head <= tail <= storage.len()
+//!   ^ wiped, if    ^ batch() lends this ^ spare(n) lends this
+//!     it was secret
+//! ```
+//!
+//! The connection writes only to bytes that it consumes: what is left is exactly as it arrived, so
+//! it may be moved ([`RecvBuf::spare`] compacts), put aside ([`RecvBuf::park`]) or offered again in
+//! another buffer ([`Batch::over`]).
+
+use alloc::vec::Vec;
+
+use zeroize::Zeroize;
+
+/// How far a buffer grows before the size of a packet is known and accepted, in bytes.
+pub const RECV_BUF_SIZE: usize = 16 * 1024;
+
+/// What the connection needs next. The answer to why `poll_event` returned `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wants {
+    /// At least this many bytes beyond those that the last batch held.
+    Bytes(usize),
+    /// Another batch of what is there already; do not read.
+    Batch,
+    /// An answer of the application to a decision; do not read.
+    Answer,
+    /// That output is written first: so much of it waits that nothing more can be answered.
+    Output,
+    /// Nothing, ever again. `output()` may still hold the last words.
+    Closed,
+}
+
+/// How much of a [`Batch`] was consumed, and whether it may have held secrets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consumed {
+    bytes: usize,
+    secret: bool,
+}
+
+impl Consumed {
+    /// The number of bytes consumed from the front.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether they may have held a password or the like (everything before the end of
+    /// authentication): whoever owns the memory should wipe it.
+    pub const fn secret(&self) -> bool {
+        self.secret
+    }
+}
+
+/// Received bytes, lent to the connection. It takes whole packets from the front.
+#[derive(Debug)]
+pub struct Batch<'b> {
+    rest: &'b mut [u8],
+    consumed: &'b mut Consumed,
+}
+
+impl<'b> Batch<'b> {
+    /// Lends `bytes`, which lie in a buffer of the caller's (a provided buffer of completion I/O,
+    /// say). What is consumed is counted in `consumed`, which is reset first; the remainder must
+    /// be offered again, in front of what arrives next.
+    pub fn over(bytes: &'b mut [u8], consumed: &'b mut Consumed) -> Self {
+        *consumed = Consumed::default();
+        Self {
+            rest: bytes,
+            consumed,
+        }
+    }
+
+    /// Everything not yet consumed.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.rest
+    }
+
+    /// Consumes `n` bytes and lends them for as long as the buffer is borrowed.
+    pub(crate) fn take(&mut self, n: usize, secret: bool) -> Option<&'b mut [u8]> {
+        if n > self.rest.len() {
+            return None;
+        }
+        let (front, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(n)?;
+        self.rest = rest;
+        self.consumed.bytes += n;
+        self.consumed.secret |= secret;
+        Some(front)
+    }
+}
+
+/// What one connection keeps between turns when it shares a [`RecvBuf`] with others: an empty
+/// vector between packets, else a partial packet or, while it waits for an answer, unread input.
+#[derive(Debug, Default)]
+pub struct Carry {
+    bytes: Vec<u8>,
+}
+
+impl Carry {
+    /// Nothing carried; no heap.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new() }
+    }
+
+    /// How many bytes are carried.
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is carried.
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// A receive buffer, for one connection or, with [`load`](Self::load) and [`park`](Self::park),
+/// for any number of them in turn.
+///
+/// It starts without memory, grows to its size (16 KiB unless told otherwise) and beyond only for
+/// a packet whose declared length was accepted.
+#[derive(Debug)]
+pub struct RecvBuf {
+    /// Always initialised in full, so that `spare` lends it without filling it first.
+    storage: Vec<u8>,
+    /// `consumed.bytes` is the head.
+    consumed: Consumed,
+    tail: usize,
+    size: usize,
+}
+
+impl Default for RecvBuf {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RecvBuf {
+    /// An empty buffer of [`RECV_BUF_SIZE`]; allocates nothing yet.
+    pub const fn new() -> Self {
+        Self::with_size(RECV_BUF_SIZE)
+    }
+
+    /// As [`new`](Self::new), but grows to `size` bytes without being asked for more: reads of
+    /// bulk data then take more per system call.
+    pub const fn with_size(size: usize) -> Self {
+        Self {
+            storage: Vec::new(),
+            consumed: Consumed {
+                bytes: 0,
+                secret: false,
+            },
+            tail: 0,
+            size: if size == 0 { 1 } else { size },
+        }
+    }
+
+    /// Room to read into: at least `need` bytes and never empty. `need` is what
+    /// [`Wants::Bytes`] said.
+    pub fn spare(&mut self, need: usize) -> &mut [u8] {
+        self.make_room(need);
+        self.storage.get_mut(self.tail..).unwrap_or_default()
+    }
+
+    /// Says that the first `n` bytes of [`spare`](Self::spare) now hold input. More than was lent
+    /// counts as all of it.
+    pub fn filled(&mut self, n: usize) {
+        self.tail = self.tail.saturating_add(n).min(self.storage.len());
+    }
+
+    /// Appends `bytes`, as if they had been read into [`spare`](Self::spare).
+    pub fn push(&mut self, bytes: &[u8]) {
+        let spare = self.spare(bytes.len());
+        if let Some(room) = spare.get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.filled(bytes.len());
+        }
+    }
+
+    /// Lends what has been read and not yet consumed.
+    pub fn batch(&mut self) -> Batch<'_> {
+        let head = self.head();
+        Batch {
+            rest: self.storage.get_mut(head..self.tail).unwrap_or_default(),
+            consumed: &mut self.consumed,
+        }
+    }
+
+    /// How many bytes wait to be consumed.
+    pub fn len(&self) -> usize {
+        self.tail - self.head()
+    }
+
+    /// Whether nothing waits to be consumed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes what `carry` holds into this buffer, which must be empty, with room for the rest of a
+    /// packet of which `need` further bytes are missing.
+    ///
+    /// # Errors
+    ///
+    /// [`NotParked`] if another connection's bytes are still in the buffer: nothing has changed.
+    pub fn load(&mut self, carry: &mut Carry, need: usize) -> Result<(), NotParked> {
+        if !self.is_empty() {
+            return Err(NotParked);
+        }
+        self.wipe();
+        (self.consumed.bytes, self.tail) = (0, 0);
+        self.make_room(carry.len().saturating_add(need));
+        let bytes = core::mem::take(&mut carry.bytes);
+        self.push(&bytes);
+        // Input that waited for an answer of authentication may hold a password in clear only
+        // once it is decrypted, and that happens in this buffer: the carry needs no wiping.
+        Ok(())
+    }
+
+    /// Moves what is not consumed into `carry` and leaves the buffer empty for the next
+    /// connection.
+    pub fn park(&mut self, carry: &mut Carry) {
+        let head = self.head();
+        if let Some(rest) = self.storage.get(head..self.tail)
+            && !rest.is_empty()
+        {
+            carry.bytes.extend_from_slice(rest);
+        }
+        self.wipe();
+        (self.consumed.bytes, self.tail) = (0, 0);
+    }
+
+    /// Gives the memory back if nothing is in it. For a buffer that is idle.
+    pub fn give_back(&mut self) {
+        if self.is_empty() {
+            self.wipe();
+            (self.consumed.bytes, self.tail) = (0, 0);
+            self.storage = Vec::new();
+        }
+    }
+
+    /// The bytes of memory held.
+    pub const fn capacity(&self) -> usize {
+        self.storage.capacity()
+    }
+
+    fn head(&self) -> usize {
+        self.consumed.bytes.min(self.tail)
+    }
+
+    fn make_room(&mut self, need: usize) {
+        self.wipe();
+        let (head, waiting) = (self.head(), self.len());
+        let wanted = waiting.saturating_add(need.max(1)).max(self.size);
+        let spare = self.storage.len() - self.tail;
+        // Moved only when it must be or costs next to nothing.
+        if head > 0 && (waiting == 0 || spare < need.max(1) || waiting < spare / 8) {
+            self.storage.copy_within(head..self.tail, 0);
+            (self.consumed.bytes, self.tail) = (0, waiting);
+        }
+        if self.storage.len() < wanted && self.storage.len() - self.tail < need.max(1) {
+            self.storage.reserve_exact(wanted - self.storage.len());
+            self.storage.resize(wanted, 0);
+        }
+    }
+
+    /// Wipes consumed bytes that may have been secret.
+    fn wipe(&mut self) {
+        if self.consumed.secret {
+            let head = self.head();
+            self.storage.get_mut(..head).unwrap_or_default().zeroize();
+            self.consumed.secret = false;
+        }
+    }
+}
+
+impl Drop for RecvBuf {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+/// [`RecvBuf::load`] was called while another connection's bytes were in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotParked;
+
+impl core::fmt::Display for NotParked {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the receive buffer still holds bytes: park them first")
+    }
+}
+
+impl core::error::Error for NotParked {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_without_memory_and_gives_it_back() {
+        let mut rx = RecvBuf::new();
+        assert_eq!(rx.capacity(), 0);
+        assert_eq!(rx.spare(0).len(), RECV_BUF_SIZE);
+        rx.give_back();
+        assert_eq!(rx.capacity(), 0);
+        rx.push(b"x");
+        rx.give_back();
+        assert_eq!(rx.len(), 1, "what waits is never given away");
+    }
+
+    #[test]
+    fn spare_is_never_empty_and_what_waits_survives_every_move() {
+        let mut rx = RecvBuf::with_size(8);
+        let mut next = 0u8;
+        let mut expect = 0u8;
+        for round in 0..200usize {
+            let spare = rx.spare(round % 5);
+            assert!(!spare.is_empty() && spare.len() >= round % 5);
+            let n = spare.len().min(round % 7);
+            for place in &mut spare[..n] {
+                *place = next;
+                next = next.wrapping_add(1);
+            }
+            rx.filled(n);
+            let take = rx.len().min(round % 4);
+            for byte in rx.batch().take(take, false).unwrap() {
+                assert_eq!(*byte, expect);
+                expect = expect.wrapping_add(1);
+            }
+        }
+    }
+
+    #[test]
+    fn grows_beyond_its_size_only_for_what_is_needed() {
+        let mut rx = RecvBuf::with_size(16);
+        rx.push(&[7; 10]);
+        assert!(rx.spare(100).len() >= 100);
+        assert_eq!(rx.capacity(), 110);
+        assert_eq!(rx.batch().rest(), [7; 10]);
+    }
+
+    #[test]
+    fn secret_bytes_are_wiped_before_the_memory_is_used_again() {
+        let mut rx = RecvBuf::new();
+        rx.push(b"password");
+        rx.push(b"next");
+        assert_eq!(rx.batch().take(8, true).unwrap(), b"password");
+        let mut carry = Carry::new();
+        rx.park(&mut carry);
+        assert_eq!(&rx.storage[..8], [0; 8]);
+        assert_eq!(carry.len(), 4);
+        rx.load(&mut carry, 0).unwrap();
+        assert_eq!(rx.batch().rest(), b"next");
+        assert_eq!(rx.load(&mut carry, 0), Err(NotParked));
+    }
+}

@@ -1,0 +1,412 @@
+//! The receiving half of a connection: [`RecvSide`].
+//!
+//! It owns what is needed to open packets and to let data through, and nothing else, so a driver
+//! may keep it on one thread without a lock while the sending half is behind a mutex. Data packets
+//! touch this half only; every other packet comes out as a [`Control`], which is applied with both
+//! halves in hand.
+//!
+//! ```text
+//!   Batch --> identification / Opener --> Gate --+--> Opened::Data      (this half alone)
+//!                                                +--> Opened::Control   (apply: both halves)
+//! ```
+//!
+//! What this half knows of the other is a copy: the [`View`] that the gate judges by, and for each
+//! channel how much has been granted. A copy may be old. It errs on the safe side: data beyond the
+//! credit that is known here goes the other way, where the truth is.
+
+use alloc::vec::Vec;
+
+use crate::config::Limits;
+use crate::error::{Error, LimitExceeded, PeerMisbehaved};
+use crate::message::{ChannelData, ChannelExtendedData, Wire};
+use crate::mux::{ChannelId, Stream};
+use crate::recv::{Batch, Wants};
+use crate::transport::{
+    ExpectIdentification, Line, Opener, Packet, Payload, Phase, ResetSequence, Role, Usage,
+    Verdict, View,
+};
+
+/// Whether input is taken, as decided by the sending half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Open,
+    /// A decision of the application is out.
+    Paused,
+    /// Output must drain first.
+    Stalled,
+    Ended,
+}
+
+/// The receiving half of a connection.
+#[derive(Debug)]
+pub struct RecvSide {
+    identification: Option<ExpectIdentification>,
+    opener: Opener,
+    view: View,
+    status: Status,
+    wants: Wants,
+    /// The transport has ended.
+    eof: bool,
+    channels: Vec<Option<Window>>,
+    limits: RecvLimits,
+    before_auth: Usage,
+    /// Counts what was received, as a sign of life.
+    heard: u64,
+    /// The last state of the channel table that the cached windows agree with.
+    seen_changes: u64,
+}
+
+#[derive(Debug)]
+struct RecvLimits {
+    packet_before_auth: usize,
+    packet: usize,
+    packets_before_auth: u64,
+    bytes_before_auth: u64,
+    rekey_bytes: u64,
+    rekey_packets: u64,
+    maximum_packet: u32,
+}
+
+/// What is known here of a channel: `received <= granted`.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    id: ChannelId,
+    received: u64,
+    granted: u64,
+    /// False once something has changed that only the sending half knows of.
+    current: bool,
+}
+
+/// What came off a batch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Opened<'b> {
+    /// Data of a channel. Its credit goes back to the peer when it is released.
+    Data {
+        /// On which channel.
+        channel: ChannelId,
+        /// On which of its streams.
+        stream: Stream,
+        /// The bytes, in the receive buffer.
+        data: &'b [u8],
+    },
+    /// Anything else: to be applied with both halves in hand.
+    Control(Control<'b>),
+}
+
+/// Something that concerns both halves of a connection.
+#[derive(Debug)]
+#[must_use = "a message that is not applied is lost, and the connection with it"]
+pub struct Control<'b>(pub(crate) Kind<'b>);
+
+#[derive(Debug)]
+pub(crate) enum Kind<'b> {
+    Line(Line),
+    Message(Payload<'b>),
+    /// Not recognised: to be answered with UNIMPLEMENTED.
+    Unknown(u32),
+    /// Data whose credit is not known here.
+    Data {
+        recipient_channel: u32,
+        stream: Stream,
+        data: &'b [u8],
+    },
+    Eof,
+    Failed(Error),
+}
+
+impl RecvSide {
+    pub(crate) fn new(role: Role, limits: &Limits) -> Self {
+        Self {
+            identification: Some(match role {
+                Role::Client => ExpectIdentification::of_server(),
+                Role::Server => ExpectIdentification::of_client(),
+            }),
+            opener: Opener::new(),
+            view: View::new(role),
+            status: Status::Open,
+            wants: Wants::Bytes(1),
+            eof: false,
+            channels: Vec::new(),
+            limits: RecvLimits {
+                packet_before_auth: limits.packet_before_auth,
+                packet: limits.packet,
+                packets_before_auth: limits.packets_before_auth,
+                bytes_before_auth: limits.bytes_before_auth,
+                rekey_bytes: limits.rekey_bytes,
+                rekey_packets: limits.rekey_packets,
+                maximum_packet: limits.maximum_packet,
+            },
+            before_auth: Usage::default(),
+            heard: 0,
+            seen_changes: 0,
+        }
+    }
+
+    /// What is needed next; the answer to why [`open`](Self::open) returned `None`.
+    pub const fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// The size of the packet at the front of the input, once its length was accepted against the
+    /// limit of its phase, or the least that is needed to learn it. What a shared
+    /// [`RecvBuf`](crate::recv::RecvBuf) is loaded for.
+    pub fn need(&self) -> usize {
+        if self.identification.is_some() {
+            1
+        } else {
+            self.opener.need()
+        }
+    }
+
+    /// The transport has ended: nothing more will come than what was read already.
+    pub const fn close_input(&mut self) {
+        self.eof = true;
+    }
+
+    /// Takes the next thing off the batch. `None` is explained by [`wants`](Self::wants).
+    pub fn open<'b>(&mut self, batch: &mut Batch<'b>) -> Option<Opened<'b>> {
+        loop {
+            self.wants = match self.status {
+                Status::Open => Wants::Batch,
+                Status::Paused | Status::Stalled if self.eof => {
+                    self.wants = Wants::Batch;
+                    return Some(Opened::Control(Control(Kind::Eof)));
+                }
+                Status::Paused => Wants::Answer,
+                Status::Stalled => Wants::Output,
+                Status::Ended => Wants::Closed,
+            };
+            if self.status != Status::Open {
+                return None;
+            }
+            let step = match self.identification {
+                Some(_) => self.line(batch),
+                None => self.packet(batch),
+            };
+            match step {
+                Ok(Some(Next::Opened(opened))) => return Some(opened),
+                Ok(Some(Next::Again)) => {}
+                Ok(None) if self.eof => return Some(Opened::Control(Control(Kind::Eof))),
+                Ok(None) => return None,
+                Err(error) => return Some(Opened::Control(Control(Kind::Failed(error)))),
+            }
+        }
+    }
+
+    fn line<'b>(&mut self, batch: &mut Batch<'b>) -> Result<Option<Next<'b>>, Error> {
+        let Some(expect) = &mut self.identification else {
+            return Ok(Some(Next::Again));
+        };
+        let line = expect.next(batch)?;
+        match line {
+            Line::NeedMore => {
+                self.wants = Wants::Bytes(1);
+                return Ok(None);
+            }
+            Line::Notice(_) => {}
+            Line::Identification(_) => self.identification = None,
+        }
+        Ok(Some(Next::control(Kind::Line(line))))
+    }
+
+    fn packet<'b>(&mut self, batch: &mut Batch<'b>) -> Result<Option<Next<'b>>, Error> {
+        let authenticated = self.view.phase == Phase::Connected;
+        let max = if authenticated {
+            self.limits.packet
+        } else {
+            self.limits.packet_before_auth
+        };
+        let payload = match self.opener.next(batch, max, !authenticated)? {
+            Packet::Missing(n) => {
+                self.wants = Wants::Bytes(n);
+                return Ok(None);
+            }
+            Packet::Payload(payload) => payload,
+        };
+        self.heard = self.heard.wrapping_add(1);
+        if !authenticated {
+            self.count_before_auth(payload.bytes.len())?;
+        }
+        match self.view.judge(payload.number) {
+            Verdict::Accept => self.accept(payload, authenticated).map(Some),
+            Verdict::Ignore => Ok(Some(Next::Again)),
+            Verdict::Unknown => Ok(Some(Next::control(Kind::Unknown(payload.seq)))),
+            Verdict::Refuse => Err(PeerMisbehaved::UnexpectedMessage(payload.number).into()),
+        }
+    }
+
+    fn count_before_auth(&mut self, bytes: usize) -> Result<(), Error> {
+        self.before_auth.count(bytes);
+        if self.before_auth.packets > self.limits.packets_before_auth {
+            return Err(LimitExceeded::PacketsBeforeAuth.into());
+        }
+        if self.before_auth.bytes > self.limits.bytes_before_auth {
+            return Err(LimitExceeded::BytesBeforeAuth.into());
+        }
+        Ok(())
+    }
+
+    fn accept<'b>(&mut self, payload: Payload<'b>, authed: bool) -> Result<Next<'b>, Error> {
+        const DATA: u8 = <ChannelData<'_> as Wire<'_>>::NUMBER;
+        const EXTENDED_DATA: u8 = <ChannelExtendedData<'_> as Wire<'_>>::NUMBER;
+        let used = self.opener.used();
+        if used.bytes > self.limits.rekey_bytes.saturating_mul(4) {
+            return Err(LimitExceeded::RekeyIgnored.into());
+        }
+        let (recipient_channel, stream, data) = match payload.number {
+            DATA if authed => {
+                let message = ChannelData::decode(payload.bytes)?;
+                (message.recipient_channel, Stream::Data, message.data)
+            }
+            EXTENDED_DATA if authed => {
+                let message = ChannelExtendedData::decode(payload.bytes)?;
+                let stream = Stream::Extended(message.data_type_code.0);
+                (message.recipient_channel, stream, message.data)
+            }
+            _ => return Ok(Next::control(Kind::Message(payload))),
+        };
+        if data.len() > self.limits.maximum_packet as usize {
+            return Err(PeerMisbehaved::MaximumPacketExceeded.into());
+        }
+        // Old keys are the sending half's business: let it see this packet.
+        let aged = self.keys_are_old();
+        if let Some(window) = self.window(recipient_channel)
+            && !aged
+            && window.current
+            && window.take(data.len())
+        {
+            let channel = window.id;
+            return Ok(Next::Opened(Opened::Data {
+                channel,
+                stream,
+                data,
+            }));
+        }
+        Ok(Next::control(Kind::Data {
+            recipient_channel,
+            stream,
+            data,
+        }))
+    }
+
+    fn window(&mut self, slot: u32) -> Option<&mut Window> {
+        self.channels.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Whether so much has been received that keys should be exchanged.
+    pub(crate) const fn keys_are_old(&self) -> bool {
+        let used = self.opener.used();
+        used.bytes >= self.limits.rekey_bytes || used.packets >= self.limits.rekey_packets
+    }
+
+    /// Data with the truth about its channel's credit at hand.
+    pub(crate) fn take_credit(
+        &mut self,
+        id: ChannelId,
+        granted: u64,
+        n: usize,
+    ) -> Result<(), Error> {
+        let slot = id.slot as usize;
+        if self.channels.len() <= slot {
+            self.channels.resize(slot + 1, None);
+        }
+        let Some(place) = self.channels.get_mut(slot) else {
+            return Ok(());
+        };
+        let window = match place {
+            Some(window) if window.id == id => window,
+            _ => place.insert(Window {
+                id,
+                received: 0,
+                granted,
+                current: true,
+            }),
+        };
+        (window.granted, window.current) = (granted, true);
+        if window.take(n) {
+            Ok(())
+        } else {
+            Err(PeerMisbehaved::WindowExceeded.into())
+        }
+    }
+
+    /// The channel in this slot is gone or at its end: nothing may be let through unseen.
+    pub(crate) fn distrust(&mut self, slot: u32) {
+        if let Some(window) = self.window(slot) {
+            window.current = false;
+        }
+    }
+
+    /// The channel in this slot is gone.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        if let Some(place) = self.channels.get_mut(slot as usize) {
+            *place = None;
+        }
+        while self.channels.last().is_some_and(Option::is_none) {
+            self.channels.pop();
+        }
+        if self.channels.is_empty() {
+            self.channels = Vec::new();
+        }
+    }
+
+    pub(crate) fn switch(
+        &mut self,
+        opening: crate::crypto::cipher::OpeningKey,
+        reset: ResetSequence,
+    ) {
+        self.opener.switch(opening, reset);
+    }
+
+    /// Takes over what the sending half knows.
+    pub(crate) fn follow(&mut self, view: View, status: Status, changes: u64) {
+        self.view = view;
+        self.status = status;
+        if self.seen_changes != changes {
+            self.seen_changes = changes;
+            for window in self.channels.iter_mut().flatten() {
+                window.current = false;
+            }
+        }
+    }
+
+    /// There is an event that did not come from input.
+    pub(crate) const fn want_batch(&mut self) {
+        self.wants = Wants::Batch;
+    }
+
+    pub(crate) const fn want_nothing(&mut self) {
+        self.wants = Wants::Closed;
+    }
+
+    pub(crate) const fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    pub(crate) const fn expects_identification(&self) -> bool {
+        self.identification.is_some()
+    }
+}
+
+enum Next<'b> {
+    Opened(Opened<'b>),
+    Again,
+}
+
+impl<'b> Next<'b> {
+    const fn control(kind: Kind<'b>) -> Self {
+        Self::Opened(Opened::Control(Control(kind)))
+    }
+}
+
+impl Window {
+    fn take(&mut self, n: usize) -> bool {
+        let received = self.received.saturating_add(n as u64);
+        let fits = received <= self.granted;
+        if fits {
+            self.received = received;
+        }
+        fits
+    }
+}

@@ -1,0 +1,301 @@
+//! Who owns bytes to be sent: [`SendBuf`].
+//!
+//! ```text
+//!      head          len    len + open packet            storage.len()
+//!   | written | sealed | open packet (plaintext) | unused |
+//!   +---------+--------+-------------------------+--------+   head <= len <= storage.len()
+//!             ^ output() lends head..len, after sealing the open packet
+//! ```
+//!
+//! The newest data packet stays open until somebody looks at the output or something else must be
+//! sent: small writes to one channel become one packet, with no timer and no delay. Data is
+//! accepted while `len` is below the high-water mark, then refused until everything has been
+//! written, then accepted from offset 0: bytes are never moved. Control messages have room of
+//! their own above the mark.
+
+use alloc::vec::Vec;
+
+use zeroize::Zeroize;
+
+use crate::error::Error;
+use crate::message::{ChannelData, ChannelExtendedData, Wire};
+use crate::mux::Stream;
+use crate::random::Streams;
+use crate::transport::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
+use crate::wire::Sink;
+
+/// The first size of the storage; it doubles up to what the marks allow.
+const MIN_STORAGE: usize = 4 * 1024;
+
+/// A data packet in the making, at `len`.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    recipient: u32,
+    stream: Stream,
+    data: usize,
+}
+
+impl Open {
+    /// byte, recipient channel, (data type,) length.
+    const fn header(stream: Stream) -> usize {
+        match stream {
+            Stream::Data => 9,
+            Stream::Extended(_) => 13,
+        }
+    }
+
+    const fn payload(&self) -> usize {
+        Self::header(self.stream) + self.data
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SendBuf {
+    /// Always initialised in full: room inside a packet is lent without being filled first.
+    storage: Vec<u8>,
+    head: usize,
+    len: usize,
+    open: Option<Open>,
+    /// Data is refused from here on.
+    mark: usize,
+}
+
+impl SendBuf {
+    pub(crate) const fn new(mark: usize) -> Self {
+        Self {
+            storage: Vec::new(),
+            head: 0,
+            len: 0,
+            open: None,
+            mark,
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.head == self.len && self.open.is_none()
+    }
+
+    /// How far the storage is filled: what the marks are compared with.
+    pub(crate) fn filled(&self) -> usize {
+        self.len + self.open.map_or(0, |open| open.payload() + MAX_OVERHEAD)
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.storage.capacity()
+    }
+
+    /// How many bytes of data there is room for below `share` of the mark.
+    pub(crate) fn room(&self, share: Share) -> usize {
+        let mark = match share {
+            Share::All => self.mark,
+            Share::Half => self.mark / 2,
+        };
+        mark.saturating_sub(self.filled())
+    }
+
+    /// Seals the open packet and lends everything that waits.
+    pub(crate) fn output(
+        &mut self,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+    ) -> Result<&[u8], Error> {
+        self.seal_open(sealer, streams)?;
+        Ok(self.storage.get(self.head..self.len).unwrap_or_default())
+    }
+
+    /// Forgets `n` bytes of output. More than there is counts as all.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.head = self.head.saturating_add(n).min(self.len);
+        if self.head == self.len && self.open.is_none() {
+            (self.head, self.len) = (0, 0);
+        }
+    }
+
+    /// Puts the output into `out`, whose memory is taken in exchange where that saves a copy.
+    pub(crate) fn take(
+        &mut self,
+        out: &mut Vec<u8>,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+    ) -> Result<(), Error> {
+        self.seal_open(sealer, streams)?;
+        if out.is_empty() && self.head == 0 && self.len > 0 {
+            core::mem::swap(out, &mut self.storage);
+            out.truncate(self.len);
+        } else {
+            out.extend_from_slice(self.storage.get(self.head..self.len).unwrap_or_default());
+        }
+        (self.head, self.len) = (0, 0);
+        Ok(())
+    }
+
+    /// Gives the memory back. For a connection that is idle.
+    pub(crate) fn give_back(&mut self) {
+        if self.is_empty() {
+            (self.head, self.len) = (0, 0);
+            self.storage = Vec::new();
+        }
+    }
+
+    /// Writes bytes that are no packet.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        let mut sink = PacketSink {
+            storage: &mut self.storage,
+            at: self.len,
+        };
+        sink.put(bytes);
+        self.len = sink.at;
+    }
+
+    /// Writes one message, whose payload `encode` puts, as a packet of its own.
+    pub(crate) fn message(
+        &mut self,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+        encode: impl FnOnce(&mut PacketSink<'_>),
+    ) -> Result<(), Error> {
+        self.seal_open(sealer, streams)?;
+        let start = self.len + PAYLOAD_OFFSET;
+        let mut sink = PacketSink {
+            storage: &mut self.storage,
+            at: start,
+        };
+        encode(&mut sink);
+        let payload = sink.at - start;
+        self.seal(payload, sealer, streams)
+    }
+
+    /// Lends room for data of one channel and stream: an extension of the open packet or, if that
+    /// is another's or full, the place in a new one. At most `max` bytes go into one packet.
+    pub(crate) fn reserve(
+        &mut self,
+        to: DataTo,
+        want: usize,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+    ) -> Result<&mut [u8], Error> {
+        let extends = self.open.is_some_and(|open| {
+            open.recipient == to.recipient && open.stream == to.stream && open.data < to.max
+        });
+        if !extends {
+            self.seal_open(sealer, streams)?;
+        }
+        let data = self.open.map_or(0, |open| open.data);
+        let n = want.min(to.max.saturating_sub(data));
+        let start = self.len + PAYLOAD_OFFSET + Open::header(to.stream) + data;
+        grow(&mut self.storage, start + n + MAX_OVERHEAD);
+        Ok(self.storage.get_mut(start..start + n).unwrap_or_default())
+    }
+
+    /// The first `n` bytes of what [`reserve`](Self::reserve) has just lent are data now.
+    pub(crate) fn commit(&mut self, to: DataTo, n: usize) {
+        if n > 0 {
+            let data = self.open.map_or(0, |open| open.data) + n;
+            self.open = Some(Open {
+                recipient: to.recipient,
+                stream: to.stream,
+                data,
+            });
+        }
+    }
+
+    /// Finishes the open packet.
+    pub(crate) fn seal_open(
+        &mut self,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+    ) -> Result<(), Error> {
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        let mut header = PacketSink {
+            storage: &mut self.storage,
+            at: self.len + PAYLOAD_OFFSET,
+        };
+        match open.stream {
+            Stream::Data => {
+                header.put_u8(ChannelData::NUMBER);
+                header.put_u32(open.recipient);
+            }
+            Stream::Extended(data_type_code) => {
+                header.put_u8(ChannelExtendedData::NUMBER);
+                header.put_u32(open.recipient);
+                header.put_u32(data_type_code);
+            }
+        }
+        header.put_u32(u32::try_from(open.data).unwrap_or(u32::MAX));
+        self.seal(open.payload(), sealer, streams)
+    }
+
+    fn seal(
+        &mut self,
+        payload: usize,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+    ) -> Result<(), Error> {
+        grow(
+            &mut self.storage,
+            self.len + PAYLOAD_OFFSET + payload + MAX_OVERHEAD,
+        );
+        let room = self.storage.get_mut(self.len..).unwrap_or_default();
+        self.len += sealer.seal(room, payload, streams)?;
+        Ok(())
+    }
+}
+
+impl Drop for SendBuf {
+    fn drop(&mut self) {
+        // Only an open packet is plaintext; everything else was encrypted where it lies.
+        let end = self.filled().min(self.storage.len());
+        self.storage
+            .get_mut(self.len..end)
+            .unwrap_or_default()
+            .zeroize();
+    }
+}
+
+/// Whose data a packet carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataTo {
+    /// The peer's number of the channel.
+    pub(crate) recipient: u32,
+    pub(crate) stream: Stream,
+    /// The most data that one packet may carry.
+    pub(crate) max: usize,
+}
+
+/// How much of the room below the mark a channel may fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Interactive channels.
+    All,
+    /// Bulk channels: so that a keystroke still finds room.
+    Half,
+}
+
+/// Writes a payload to its final place.
+#[derive(Debug)]
+pub(crate) struct PacketSink<'a> {
+    storage: &'a mut Vec<u8>,
+    at: usize,
+}
+
+impl Sink for PacketSink<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        grow(self.storage, end);
+        if let Some(room) = self.storage.get_mut(self.at..end) {
+            room.copy_from_slice(bytes);
+            self.at = end;
+        }
+    }
+}
+
+/// Makes `storage` at least `size` long. Its callers are bounded by the marks and by the size of
+/// one message.
+fn grow(storage: &mut Vec<u8>, size: usize) {
+    if storage.len() < size {
+        let size = size.max(storage.len() * 2).max(MIN_STORAGE);
+        storage.resize(size, 0);
+    }
+}

@@ -1,0 +1,32 @@
+//! RFC 4253: identification, packets, and what may arrive when.
+//!
+//! ```text
+//!   received bytes -> ExpectIdentification -> Opener -> Gate -> RecvSide / kex / auth / mux
+//!   messages       -> SendBuf -> Sealer -> bytes to send
+//! ```
+
+mod gate;
+mod ident;
+mod opener;
+mod sealer;
+
+pub use gate::Role;
+pub(crate) use gate::{Phase, Verdict, View};
+pub use ident::Identification;
+pub(crate) use ident::{ExpectIdentification, Line};
+pub(crate) use opener::{Opener, Packet, Payload, ResetSequence};
+pub(crate) use sealer::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
+
+/// How much one set of keys of one direction has been used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Usage {
+    pub(crate) const fn count(&mut self, bytes: usize) {
+        self.packets = self.packets.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+    }
+}

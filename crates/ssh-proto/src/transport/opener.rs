@@ -1,0 +1,198 @@
+//! Packets in: framing, length checks, decryption in place (RFC 4253 section 6).
+//!
+//! ```text
+//!   | packet_length (4) | padding_length (1) | payload | padding (4..255) | tag |
+//!     `-- a copy is decrypted to learn the length; nothing is written before all of it is there
+//! ```
+//!
+//! Invariants: the length is compared with the limit of the phase before it is used for anything;
+//! an incomplete packet is left exactly as it arrived; a packet that fails its check is wiped;
+//! every packet counts in `seq`, and one set of keys never sees 2^32 of them.
+
+use super::Usage;
+use crate::crypto::CryptoError;
+use crate::crypto::cipher::OpeningKey;
+use crate::error::{Error, LimitExceeded, PeerMisbehaved};
+use crate::recv::Batch;
+
+/// Without a cipher the length is a multiple of 8 (RFC 4253 section 6).
+const PLAIN_BLOCK: usize = 8;
+/// padding_length, one byte of payload, and the least padding.
+const MIN_LENGTH: usize = 1 + 1 + MIN_PADDING;
+const MIN_PADDING: usize = 4;
+
+/// What stands at the front of a batch.
+#[derive(Debug)]
+pub(crate) enum Packet<'b> {
+    /// At least so many bytes are missing.
+    Missing(usize),
+    Payload(Payload<'b>),
+}
+
+/// A packet's payload: never empty.
+#[derive(Debug)]
+pub(crate) struct Payload<'b> {
+    pub(crate) seq: u32,
+    pub(crate) number: u8,
+    pub(crate) bytes: &'b [u8],
+}
+
+#[derive(Debug)]
+pub(crate) struct Opener {
+    key: Option<OpeningKey>,
+    seq: u32,
+    /// Size on the wire of the packet at the front, once its length was accepted.
+    need: Option<usize>,
+    used: Usage,
+}
+
+impl Opener {
+    pub(crate) const fn new() -> Self {
+        Self {
+            key: None,
+            seq: 0,
+            need: None,
+            used: Usage {
+                packets: 0,
+                bytes: 0,
+            },
+        }
+    }
+
+    /// The size of the packet at the front, tag included, or the least there can be.
+    pub(crate) fn need(&self) -> usize {
+        self.need.unwrap_or_else(|| self.first_len())
+    }
+
+    pub(crate) const fn used(&self) -> Usage {
+        self.used
+    }
+
+    /// Switches to `key`: NEWKEYS has been received.
+    pub(crate) fn switch(&mut self, key: OpeningKey, reset: ResetSequence) {
+        self.key = Some(key);
+        self.used = Usage::default();
+        if reset == ResetSequence::Yes {
+            self.seq = 0;
+        }
+    }
+
+    /// Takes one packet of at most `max` bytes on the wire off the batch.
+    pub(crate) fn next<'b>(
+        &mut self,
+        batch: &mut Batch<'b>,
+        max: usize,
+        secret: bool,
+    ) -> Result<Packet<'b>, Error> {
+        let available = batch.rest().len();
+        let need = match self.need {
+            Some(need) => need,
+            None => {
+                let first_len = self.first_len();
+                let Some(first) = batch.rest().get(..first_len) else {
+                    return Ok(Packet::Missing(first_len - available));
+                };
+                let need = self.accept_length(first, max)?;
+                self.need = Some(need);
+                need
+            }
+        };
+        let Some(packet) = batch.take(need, secret) else {
+            return Ok(Packet::Missing(need - available));
+        };
+        self.need = None;
+        self.open(packet).map(Packet::Payload)
+    }
+
+    /// The size on the wire of the packet that begins with `first`.
+    fn accept_length(&mut self, first: &[u8], max: usize) -> Result<usize, Error> {
+        let seq = self.seq;
+        let (declared, block, length_is_aligned, tag) = match &mut self.key {
+            Some(key) => (
+                key.packet_length(seq, first).map_err(integrity)?,
+                key.block_len(),
+                key.length_is_aligned(),
+                key.tag_len(),
+            ),
+            None => {
+                let length = first
+                    .first_chunk::<4>()
+                    .map_or(0, |b| u32::from_be_bytes(*b));
+                (length, PLAIN_BLOCK, true, 0)
+            }
+        };
+        let length = usize::try_from(declared).unwrap_or(usize::MAX);
+        //= rfc4253#section-6.1
+        //# All implementations MUST be able to process packets with an uncompressed payload
+        //# length of 32768 bytes or less and a total packet size of 35000 bytes or less
+        if length > max.saturating_sub(4 + tag) {
+            return Err(LimitExceeded::Packet(declared).into());
+        }
+        //= rfc4253#section-6
+        //# the length of the concatenation of 'packet_length', 'padding_length', 'payload', and
+        //# 'random padding' MUST be a multiple of the cipher block size or 8, whichever is larger.
+        let aligned = if length_is_aligned {
+            4 + length
+        } else {
+            length
+        };
+        if length < MIN_LENGTH || !aligned.is_multiple_of(block) {
+            return Err(PeerMisbehaved::PacketLength(declared).into());
+        }
+        Ok(4 + length + tag)
+    }
+
+    fn open<'b>(&mut self, packet: &'b mut [u8]) -> Result<Payload<'b>, Error> {
+        let seq = self.seq;
+        if self.used.packets >= u64::from(u32::MAX) {
+            return Err(PeerMisbehaved::SequenceExhausted.into());
+        }
+        let tag = match &mut self.key {
+            Some(key) => {
+                key.open(seq, packet).map_err(integrity)?;
+                key.tag_len()
+            }
+            None => 0,
+        };
+        self.used.count(packet.len());
+        self.seq = seq.wrapping_add(1);
+        let packet: &'b [u8] = packet;
+        let body = packet
+            .get(4..packet.len().saturating_sub(tag))
+            .unwrap_or_default();
+        let (&padding, body) = body.split_first().ok_or(PeerMisbehaved::Padding)?;
+        let padding = usize::from(padding);
+        //= rfc4253#section-6
+        //# There MUST be at least four bytes of padding.
+        let payload = body
+            .len()
+            .checked_sub(padding)
+            .filter(|&length| length > 0 && padding >= MIN_PADDING)
+            .and_then(|length| body.get(..length))
+            .ok_or(PeerMisbehaved::Padding)?;
+        let &number = payload.first().ok_or(PeerMisbehaved::Padding)?;
+        Ok(Payload {
+            seq,
+            number,
+            bytes: payload,
+        })
+    }
+
+    fn first_len(&self) -> usize {
+        self.key.as_ref().map_or(PLAIN_BLOCK, OpeningKey::first_len)
+    }
+}
+
+/// With strict key exchange a direction's sequence number starts again at each NEWKEYS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResetSequence {
+    Yes,
+    No,
+}
+
+fn integrity(error: CryptoError) -> Error {
+    match error {
+        CryptoError::Integrity => Error::Integrity,
+        _ => Error::Internal("a packet could not be opened"),
+    }
+}

@@ -1,0 +1,137 @@
+//! Packets out: padding and encryption in place (RFC 4253 section 6).
+//!
+//! The caller writes the payload at [`PAYLOAD_OFFSET`] behind the packet's start; [`Sealer::seal`]
+//! writes the two lengths before it, the padding and the tag behind it, and encrypts the whole
+//! where it lies. Padding comes from a pool, so no packet asks the generator for bytes.
+
+use zeroize::Zeroize;
+
+use super::Usage;
+use super::opener::ResetSequence;
+use crate::crypto::cipher::SealingKey;
+use crate::error::Error;
+use crate::random::{Purpose, Streams};
+
+/// packet_length and padding_length stand before the payload.
+pub(crate) const PAYLOAD_OFFSET: usize = 5;
+/// The most that framing adds to a payload: lengths, padding, tag.
+pub(crate) const MAX_OVERHEAD: usize = PAYLOAD_OFFSET + MAX_PADDING + MAX_TAG;
+
+const PLAIN_BLOCK: usize = 8;
+const MIN_PADDING: usize = 4;
+const MAX_PADDING: usize = 16 + MIN_PADDING - 1;
+const MAX_TAG: usize = 64;
+const POOL: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    key: Option<SealingKey>,
+    seq: u32,
+    used: Usage,
+    pool: Pool,
+}
+
+impl Sealer {
+    pub(crate) const fn new() -> Self {
+        Self {
+            key: None,
+            seq: 0,
+            used: Usage {
+                packets: 0,
+                bytes: 0,
+            },
+            pool: Pool {
+                bytes: [0; POOL],
+                used: POOL,
+            },
+        }
+    }
+
+    pub(crate) const fn used(&self) -> Usage {
+        self.used
+    }
+
+    /// Switches to `key`: NEWKEYS has been sealed.
+    pub(crate) fn switch(&mut self, key: SealingKey, reset: ResetSequence) {
+        self.key = Some(key);
+        self.used = Usage::default();
+        if reset == ResetSequence::Yes {
+            self.seq = 0;
+        }
+    }
+
+    /// Seals the packet at the front of `room`, whose payload of `payload` bytes stands at
+    /// [`PAYLOAD_OFFSET`]; `room` reaches at least [`MAX_OVERHEAD`] further than that payload.
+    /// Returns the size on the wire.
+    pub(crate) fn seal(
+        &mut self,
+        room: &mut [u8],
+        payload: usize,
+        streams: &mut Streams,
+    ) -> Result<usize, Error> {
+        const ROOM: Error = Error::Internal("no room to seal a packet");
+        let (block, length_is_aligned, tag) = match &self.key {
+            Some(key) => (key.block_len(), key.length_is_aligned(), key.tag_len()),
+            None => (PLAIN_BLOCK, true, 0),
+        };
+        if self.used.packets >= u64::from(u32::MAX) {
+            return Err(Error::Internal("keys used for 2^32 packets"));
+        }
+        let aligned = if length_is_aligned {
+            PAYLOAD_OFFSET + payload
+        } else {
+            1 + payload
+        };
+        let padding = match block - aligned % block {
+            short if short < MIN_PADDING => short + block,
+            enough => enough,
+        };
+        let length = 1 + payload + padding;
+        let packet = room.get_mut(..4 + length + tag).ok_or(ROOM)?;
+        let (head, rest) = packet
+            .split_first_chunk_mut::<PAYLOAD_OFFSET>()
+            .ok_or(ROOM)?;
+        let declared = u32::try_from(length).map_err(|_| ROOM)?.to_be_bytes();
+        let padding_length = u8::try_from(padding).map_err(|_| ROOM)?;
+        let [l0, l1, l2, l3] = declared;
+        *head = [l0, l1, l2, l3, padding_length];
+        self.pool.fill(
+            rest.get_mut(payload..payload + padding).ok_or(ROOM)?,
+            streams,
+        );
+        if let Some(key) = &mut self.key {
+            key.seal(self.seq, packet)
+                .map_err(|_| Error::Internal("a packet was not sealed"))?;
+        }
+        let size = packet.len();
+        self.used.count(size);
+        self.seq = self.seq.wrapping_add(1);
+        Ok(size)
+    }
+}
+
+/// Random bytes drawn ahead, for padding.
+struct Pool {
+    bytes: [u8; POOL],
+    used: usize,
+}
+
+impl Pool {
+    fn fill(&mut self, out: &mut [u8], streams: &mut Streams) {
+        if POOL - self.used < out.len() {
+            streams.fill(Purpose::Padding, &mut self.bytes);
+            self.used = 0;
+        }
+        if let Some(bytes) = self.bytes.get_mut(self.used..self.used + out.len()) {
+            out.copy_from_slice(bytes);
+            bytes.zeroize();
+            self.used += out.len();
+        }
+    }
+}
+
+impl core::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Pool({} left)", POOL - self.used)
+    }
+}
