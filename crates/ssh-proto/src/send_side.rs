@@ -120,6 +120,8 @@ pub struct SendSide {
     gate: Option<u64>,
     end: Ending,
     pub(crate) peer_extensions: PeerExtensions,
+    /// Server: how users may sign.
+    pub(crate) user_signatures: Vec<SignatureAlgorithm>,
     /// What the receive side has heard, as of the last time it was in hand.
     heard: u64,
     heard_at_keepalive: u64,
@@ -156,6 +158,7 @@ impl SendSide {
             gate: None,
             end: Ending::None,
             peer_extensions: PeerExtensions::default(),
+            user_signatures: Vec::new(),
             heard: 0,
             heard_at_keepalive: 0,
             keepalives_unanswered: 0,
@@ -717,7 +720,7 @@ impl SendSide {
             return;
         }
         let mut algorithms = String::new();
-        for algorithm in SignatureAlgorithm::ALL {
+        for algorithm in &self.user_signatures {
             if !algorithms.is_empty() {
                 algorithms.push(',');
             }

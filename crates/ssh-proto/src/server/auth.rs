@@ -320,7 +320,11 @@ impl ServerSend {
                 key,
                 signature,
             } => {
-                let Some((algorithm, key)) = parse_key(algorithm, key) else {
+                let parsed = parse_key(algorithm, key);
+                // Exactly what was announced: one kind of ECDSA does not let in the others.
+                let Some((algorithm, key)) =
+                    parsed.filter(|(algorithm, _)| self.send.user_signatures.contains(algorithm))
+                else {
                     self.refuse();
                     return Ok(None);
                 };

@@ -127,6 +127,7 @@ impl Server {
             host_keys,
             banner,
             methods,
+            user_signatures,
         } = config;
         let usable = transport.algorithms.host_key.iter().any(|algorithm| {
             host_keys
@@ -141,13 +142,14 @@ impl Server {
             });
         }
         let auth = Auth::new(&transport.limits, banner, methods);
-        let (send, recv) = SendSide::new(
+        let (mut send, recv) = SendSide::new(
             Role::Server,
             transport,
             host_keys,
             alloc::vec::Vec::new(),
             random,
         )?;
+        send.user_signatures = user_signatures;
         Ok(Self {
             recv,
             send: ServerSend { send, auth },
