@@ -1,0 +1,3 @@
+//! What an SSH server wants.
+#![no_std]
+#![forbid(unsafe_code)]
