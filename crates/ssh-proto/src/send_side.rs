@@ -244,7 +244,8 @@ impl SendSide {
         while let Some(timer) = self.timers.expired(now) {
             match timer {
                 Timer::Ticket => self.mux.refuse_expired(now, &mut self.out),
-                Timer::Rekey => self.start_kex(),
+                Timer::Rekey if self.is_authenticated() => self.start_kex(),
+                Timer::Rekey => self.timers.start(timer, self.config.deadlines.rekey),
                 Timer::Keepalive => self.keepalive(),
                 Timer::Idle => self.out.buf.give_back(),
                 Timer::Identification
