@@ -1,6 +1,8 @@
 //! Who is let in: a simulated client that shows what the test says.
 
-use std::sync::Arc;
+extern crate alloc;
+
+use alloc::sync::Arc;
 
 use ssh_client::{Login, LoginError, Opening, Step as LoginStep, Trust};
 use ssh_keys::authorized_keys::{AuthorizedKeys, Right};

@@ -278,18 +278,10 @@ impl Session {
 
     /// The server has echoed everything: standard error, status, end.
     fn leave(&mut self, server: &mut Server, id: ChannelId) {
-        let total = self.sends.get(0).map_or(0, Vec::len);
         let Some(echo) = self.echo.get_mut(&id).filter(|echo| echo.done) else {
             return;
         };
         echo.done = false;
-        let _ = total;
-        let n = self
-            .server_log
-            .iter()
-            .filter(|line| line.contains("Request"))
-            .count();
-        let _ = n;
         let index = id_index(id);
         let said = format!("{} bytes", self.sends[index].len());
         let mut channel = server.channel(id).unwrap();
@@ -306,7 +298,7 @@ impl Session {
     }
 
     fn authenticate(
-        &mut self,
+        &self,
         client: &mut Client,
         reason: Ask<'_>,
         token: ssh_proto::client::AuthToken,
