@@ -483,6 +483,16 @@ impl SendSide {
         self.exchange_old_keys();
     }
 
+    /// The next channel that was blocked and may send now. The events say the same as
+    /// [`ChannelEvent::Writable`]; this is for drivers that own the halves apart, whose receiving
+    /// half may be waiting in a read while output drains.
+    pub fn poll_writable(&mut self) -> Option<ChannelId> {
+        if self.has_ended() || self.is_waiting_for_answer() {
+            return None;
+        }
+        self.mux.next_writable(&self.out)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` for no deadline.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         if self.has_ended() {
