@@ -244,8 +244,10 @@ impl SendSide {
         while let Some(timer) = self.timers.expired(now) {
             match timer {
                 Timer::Ticket => self.mux.refuse_expired(now, &mut self.out),
+                // Before authentication has ended no peer has to exchange keys again: `connected`
+                // starts this timer anew.
                 Timer::Rekey if self.is_authenticated() => self.start_kex(),
-                Timer::Rekey => self.timers.start(timer, self.config.deadlines.rekey),
+                Timer::Rekey => {}
                 Timer::Keepalive => self.keepalive(),
                 Timer::Idle => self.out.buf.give_back(),
                 Timer::Identification
@@ -635,6 +637,8 @@ impl SendSide {
     pub(crate) fn connected(&mut self) {
         self.phase = Phase::Connected;
         self.timers.stop(Timer::Authentication);
+        self.timers
+            .start_once(Timer::Rekey, self.config.deadlines.rekey);
         if let Some(keepalive) = self.config.deadlines.keepalive {
             self.heard_at_keepalive = self.heard;
             self.timers.start(Timer::Keepalive, keepalive.interval);
