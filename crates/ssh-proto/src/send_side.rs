@@ -815,7 +815,9 @@ impl SendSide {
             }
             Kind::Line(Line::NeedMore) => Ok(Applied::Nothing),
             Kind::Unknown(packet_sequence_number) => {
-                self.out.transport(&Unimplemented {
+                // It may be sent during a key exchange, but then nothing would bound how many of them
+                // wait for a peer that does not read.
+                self.out.message(&Unimplemented {
                     packet_sequence_number,
                 });
                 Ok(Applied::Nothing)
