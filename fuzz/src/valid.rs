@@ -124,7 +124,7 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
             5 => self.deliver(),
             6 => self.victim.act(),
             7 => {
-                let choices: [u8; 4] = u.arbitrary().unwrap_or_default();
+                let choices: [u8; 5] = u.arbitrary().unwrap_or_default();
                 let channels = mem::take(&mut self.attacker.policy.channels);
                 let mut policy = Policy::new(&choices);
                 policy.channels = channels;
