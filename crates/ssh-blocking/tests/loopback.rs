@@ -378,6 +378,7 @@ fn long_a_gibibyte_each_way_over_eight_channels() {
     within(600, || {
         let server = server();
         let client = connect(&server);
+        println!("{:?}", client.negotiated());
         for (what, channels) in [("one channel", 1), ("eight channels", 8)] {
             let each = (1_usize << 30) / channels;
             let began = (Instant::now(), cpu_time());

@@ -49,7 +49,7 @@ fn tests() -> Vec<Trial> {
                 let exchanges = Arc::new(AtomicU32::new(0));
                 let options = options(&server).observer(Count(exchanges.clone()));
                 let client = Client::connect(server.address(), options)?;
-                let input = noise(1 << 20);
+                let input = noise(1, 1 << 20);
                 let output = client.exec_with_input("cat", &input)?;
                 same("echo", &(output.stdout == input), &true)?;
 
@@ -118,7 +118,7 @@ fn tests() -> Vec<Trial> {
                 same("stdout", &output.stdout[..], b"hello\n")?;
                 same("stderr", &output.stderr.contains("problem\n"), &true)?;
                 same("exit", &output.status.code(), &Some(7))?;
-                let input = noise(1 << 20);
+                let input = noise(1, 1 << 20);
                 let output = ssh.run(&server.client, "echo", &input)?;
                 same("echo", &(output.stdout == input), &true)?;
                 same("exit", &output.status.code(), &Some(0))?;
@@ -133,7 +133,7 @@ fn tests() -> Vec<Trial> {
                 let mut server = OurServer::start(true)?;
                 server.client.rekey_limit = Some("1M".to_owned());
                 server.client.extra = vec!["-v".to_owned()];
-                let input = noise(8 << 20);
+                let input = noise(1, 8 << 20);
                 let output = ssh.run(&server.client, "echo", &input)?;
                 same("echo", &(output.stdout == input), &true)?;
                 let exchanges = output.stderr.matches("SSH2_MSG_NEWKEYS received").count();
