@@ -72,8 +72,15 @@ fn compare() -> Result<(), Failure> {
                 theirs = theirs.min(cpu(openssh(&server, cipher, mac, direction, mib)?, mib)?);
             }
             let name = mac.map_or_else(|| cipher.to_owned(), |mac| format!("{cipher} + {mac}"));
-            let way = if direction == Direction::Down { "down" } else { "up" };
-            println!("| {name} | {way} | {ours:.2} | {theirs:.2} | {:.2} |", ours / theirs);
+            let way = if direction == Direction::Down {
+                "down"
+            } else {
+                "up"
+            };
+            println!(
+                "| {name} | {way} | {ours:.2} | {theirs:.2} | {:.2} |",
+                ours / theirs
+            );
         }
     }
     Ok(())
@@ -94,7 +101,11 @@ fn own_client(
     direction: Direction,
     mib: u64,
 ) -> Result<Child, Failure> {
-    let way = if direction == Direction::Down { "down" } else { "up" };
+    let way = if direction == Direction::Down {
+        "down"
+    } else {
+        "up"
+    };
     let key = server.client_key().private_path().display().to_string();
     let job = [
         server.address().to_string(),
@@ -119,16 +130,38 @@ fn openssh(
     mib: u64,
 ) -> Result<Child, Failure> {
     let mut ssh = Command::new("ssh");
-    ssh.args(["-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
-        .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-T"])
-        .args(["-o", "IdentitiesOnly=yes", "-c", cipher, "-l", server.user()])
-        .arg("-i")
-        .arg(server.client_key().private_path())
-        .args(["-p", &server.address().port().to_string()]);
+    ssh.args([
+        "-F",
+        "/dev/null",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "StrictHostKeyChecking=no",
+    ])
+    .args([
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "LogLevel=ERROR",
+        "-T",
+    ])
+    .args([
+        "-o",
+        "IdentitiesOnly=yes",
+        "-c",
+        cipher,
+        "-l",
+        server.user(),
+    ])
+    .arg("-i")
+    .arg(server.client_key().private_path())
+    .args(["-p", &server.address().port().to_string()]);
     if let Some(mac) = mac {
         ssh.args(["-m", mac]);
     }
-    ssh.arg("127.0.0.1").arg(command(direction, mib)).stdout(Stdio::null());
+    ssh.arg("127.0.0.1")
+        .arg(command(direction, mib))
+        .stdout(Stdio::null());
     if direction == Direction::Down {
         return Ok(ssh.stdin(Stdio::null()).spawn()?);
     }

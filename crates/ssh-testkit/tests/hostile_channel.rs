@@ -543,7 +543,10 @@ fn x10_global_replies_behind_a_deferred_ticket_are_bounded() {
         }
     });
     for _ in 0..100_000 {
-        for request in [GlobalRequestType::NoMoreSessions, GlobalRequestType::Keepalive] {
+        for request in [
+            GlobalRequestType::NoMoreSessions,
+            GlobalRequestType::Keepalive,
+        ] {
             bench.raw.message(&GlobalRequest {
                 want_reply: true,
                 request,
@@ -612,7 +615,10 @@ fn x12<P: Subject>() {
             bench.lives(&code);
         }
         let all = bench.seen.data.iter();
-        assert!(all.clone().all(|(_, stream, _)| *stream == Stream::Extended(code)));
+        assert!(
+            all.clone()
+                .all(|(_, stream, _)| *stream == Stream::Extended(code))
+        );
         assert_eq!(all.map(|(_, _, d)| d.len()).sum::<usize>(), sent);
         assert!(bench.raw.numbers(got).contains(&93), "credit came back");
         bench.message(&data(b"out"));
@@ -658,7 +664,10 @@ fn c9_a_server_opens_nothing_that_was_not_asked_for() {
         let answer = ChannelOpenFailure::decode(bench.raw.got.last().expect("an answer"));
         let answer = answer.expect("a failure");
         let prohibited = ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED;
-        assert_eq!((answer.recipient_channel, answer.reason_code), (4, prohibited));
+        assert_eq!(
+            (answer.recipient_channel, answer.reason_code),
+            (4, prohibited)
+        );
     }
     assert_eq!(bench.seen.events, events, "the application was not asked");
     bench.lives(&"refused");

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use ssh_blocking::{
-    Client, Connect, ConnectOptions, Handler, Server, ServerOptions, Start,
-};
+use ssh_blocking::{Client, Connect, ConnectOptions, Handler, Server, ServerOptions, Start};
 use ssh_client::{Login, Trust};
+use ssh_keys::PublicKeyLine;
 use ssh_keys::SigningKey;
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::known_hosts::{HostField, KnownHosts, entry_line};
-use ssh_keys::PublicKeyLine;
 use ssh_proto::algorithm::KeyType;
 use ssh_proto::random::{Random, RandomError};
 use ssh_server::{FixedUsers, HostKeys};
@@ -63,7 +61,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     println!("  the host key is the one in known_hosts (line 1)");
     println!("  logged in as {USER} by {}", client.authenticated_by());
     if let Some(agreed) = client.negotiated() {
-        let kept = if agreed.strict_kex { "strict" } else { "not strict" };
+        let kept = if agreed.strict_kex {
+            "strict"
+        } else {
+            "not strict"
+        };
         println!("  key exchange was {kept}");
     }
 
@@ -116,7 +118,10 @@ fn tunnel(client: &Client) -> Result<(), Failure> {
 
 /// Much data, with an exchange of keys in the middle of it.
 fn bulk(client: &Client) -> Result<(), Failure> {
-    println!("\nA bulk transfer of {} MiB, with a rekey in the middle:", BULK >> 20);
+    println!(
+        "\nA bulk transfer of {} MiB, with a rekey in the middle:",
+        BULK >> 20
+    );
     let mut channel = client.open_session()?;
     channel.exec(format!("bulk {BULK}"))?;
     let mut progress = Progress::new("bulk", BULK);
@@ -155,7 +160,10 @@ fn pattern(at: u64) -> u8 {
 
 fn start_server(host_key: SigningKey, user_key: &SigningKey) -> Result<Server, Failure> {
     let mut line = String::new();
-    let public = PublicKeyLine::new(user_key.public_key().clone(), "made for this run");
+    let public = PublicKeyLine {
+        key: user_key.public_key().clone(),
+        comment: "made for this run".to_owned(),
+    };
     writeln!(line, "{public}")?;
     let keys = Arc::new(AuthorizedKeys::parse(line.as_bytes()));
     let users = move |_| FixedUsers::new().with_keys(USER, keys.clone());
@@ -170,7 +178,9 @@ impl Handler for Commands {
     fn exec(&self, request: Start, command: &[u8]) {
         let command = String::from_utf8_lossy(command).into_owned();
         let user = String::from_utf8_lossy(request.session().user()).into_owned();
-        let Ok(mut channel) = request.accept() else { return };
+        let Ok(mut channel) = request.accept() else {
+            return;
+        };
         let status = match command.split_once(' ') {
             None if command == "greet" => {
                 let _ = writeln!(channel, "hello, {user}");
@@ -202,7 +212,9 @@ fn send_pattern(channel: &mut impl Write, size: u64) -> std::io::Result<()> {
     let mut buffer = vec![0; 256 * 1024];
     let mut done = 0;
     while done < size {
-        let n = buffer.len().min(usize::try_from(size - done).unwrap_or(usize::MAX));
+        let n = buffer
+            .len()
+            .min(usize::try_from(size - done).unwrap_or(usize::MAX));
         for (i, byte) in buffer[..n].iter_mut().enumerate() {
             *byte = pattern(done + i as u64);
         }

@@ -25,23 +25,30 @@ impl Progress {
     }
 
     pub(crate) fn add(&mut self, bytes: usize) {
+        let before = self.done;
         self.done += bytes as u64;
-        let due = self
-            .drawn
-            .is_none_or(|at| at.elapsed() > Duration::from_millis(100));
-        if self.live && due {
-            self.drawn = Some(Instant::now());
-            self.draw("\r");
+        if self.live {
+            let patience = Duration::from_millis(100);
+            if self.drawn.is_none_or(|at| at.elapsed() > patience) {
+                self.drawn = Some(Instant::now());
+                self.draw("\r", "");
+            }
+        } else if self.quarter(before) != self.quarter(self.done) {
+            // No terminal: a line for each quarter.
+            self.draw("", "\n");
         }
     }
 
-    /// Draws the last state on a line of its own and returns the rate in MiB/s.
+    /// Draws the last state and returns the rate in MiB/s.
     pub(crate) fn finish(self) -> f64 {
         if self.live {
-            self.draw("\r");
-            eprintln!();
+            self.draw("\r", "\n");
         }
         self.rate()
+    }
+
+    const fn quarter(&self, done: u64) -> u64 {
+        done * 4 / if self.total == 0 { 1 } else { self.total }
     }
 
     fn rate(&self) -> f64 {
@@ -49,13 +56,16 @@ impl Progress {
         self.done as f64 / f64::from(1 << 20) / seconds
     }
 
-    fn draw(&self, begin: &str) {
+    fn draw(&self, begin: &str, end: &str) {
         const WIDTH: u64 = 32;
         let filled = (self.done * WIDTH / self.total.max(1)).min(WIDTH) as usize;
         let bar = "#".repeat(filled) + &".".repeat(WIDTH as usize - filled);
         let percent = self.done * 100 / self.total.max(1);
         let rate = self.rate();
-        eprint!("{begin}  {} [{bar}] {percent:3} % {rate:8.1} MiB/s", self.what);
+        eprint!(
+            "{begin}  {} [{bar}] {percent:3} % {rate:8.1} MiB/s",
+            self.what
+        );
         let _ = io::stderr().flush();
     }
 }

@@ -52,7 +52,9 @@ impl Request {
             command: String::new(),
         };
         while let Some(option) = words.next_if(|word| word.starts_with('-')) {
-            let value = words.next().ok_or_else(|| format!("{option} needs a value"))?;
+            let value = words
+                .next()
+                .ok_or_else(|| format!("{option} needs a value"))?;
             match option {
                 "-i" => request.key = Some(value.into()),
                 "--known-hosts" => request.known_hosts = Some(value.into()),
@@ -117,11 +119,16 @@ fn split_port(address: &str) -> Result<(&str, u16), String> {
         },
     };
     let port = port.map_or(Ok(22), str::parse);
-    Ok((host, port.map_err(|_| format!("{address}: the port is not a number below 65536"))?))
+    Ok((
+        host,
+        port.map_err(|_| format!("{address}: the port is not a number below 65536"))?,
+    ))
 }
 
 fn home() -> Result<PathBuf, Failure> {
-    std::env::var_os("HOME").map(PathBuf::from).ok_or_else(|| "HOME is not set".into())
+    std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .ok_or_else(|| "HOME is not set".into())
 }
 
 fn read_key(path: &Path) -> Result<SigningKey, Failure> {
@@ -176,7 +183,11 @@ fn shell(channel: &Channel) -> Result<ExitStatus, Failure> {
     let raw = Raw::enter()?;
     if raw.is_some() {
         let term = std::env::var("TERM").unwrap_or_else(|_| "vt100".into());
-        channel.pty(&Pty { term: &term, size, modes: TerminalModes::EMPTY })?;
+        channel.pty(&Pty {
+            term: &term,
+            size,
+            modes: TerminalModes::EMPTY,
+        })?;
     }
     channel.shell()?;
     let exit = relay(channel, raw.is_some().then_some(size));

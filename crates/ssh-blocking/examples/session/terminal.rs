@@ -2,9 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use rustix::termios::{
-    LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr,
-};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use ssh_proto::message::TerminalSize;
 
 /// Standard input in raw mode; as before when dropped.
