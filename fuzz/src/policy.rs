@@ -380,10 +380,8 @@ impl Driven for Client {
                 };
                 assert_eq!(answered, Ok(()));
             }
-            ClientEvent::Authenticated { .. } => {
-                if policy.choose(2) == 0 {
-                    policy.channels.extend(self.open_session());
-                }
+            ClientEvent::Authenticated { .. } if policy.choose(2) == 0 => {
+                policy.channels.extend(self.open_session());
             }
             _ => {}
         }
