@@ -25,8 +25,11 @@ pub use split::any_split;
 pub use valid::{client_valid, server_valid};
 pub use wire::wire;
 
+/// What runs one input.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name, which is also the name of its corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("wire", wire),
     ("messages", messages),
     ("message_arbitrary", message_arbitrary),

@@ -15,9 +15,13 @@ use ssh_proto::server::{AuthEvent, Server, ServerEvent};
 use ssh_proto::{
     ChannelEvent, ChannelId, GlobalEvent, Instant, Peer, PeerEvent, SendSide, algorithm,
 };
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::random::Fixed;
+
+/// `Limits::window` where the limits are small.
+const SMALL_WINDOW: u32 = 4096;
 
 /// What an application decides with and remembers.
 #[derive(Debug)]
@@ -26,6 +30,12 @@ pub(crate) struct Policy<'u> {
     /// Ids of channels, the stale ones too.
     pub(crate) channels: Vec<ChannelId>,
     pub(crate) tickets: Vec<AnyTicket>,
+    /// Keeps every ticket, to show it to another connection.
+    pub(crate) hoards: bool,
+    /// What was received on each channel and not released.
+    unreleased: BTreeMap<ChannelId, usize>,
+    /// The window of a channel.
+    pub(crate) window: usize,
 }
 
 #[derive(Debug)]
@@ -49,6 +59,9 @@ impl<'u> Policy<'u> {
             choices: Unstructured::new(choices),
             channels: Vec::new(),
             tickets: Vec::new(),
+            hoards: false,
+            unreleased: BTreeMap::new(),
+            window: usize::MAX,
         }
     }
 
@@ -59,6 +72,25 @@ impl<'u> Policy<'u> {
     /// One of `n` choices; 0 is the friendly one.
     pub(crate) fn choose(&mut self, n: u8) -> u8 {
         self.choices.arbitrary::<u8>().unwrap_or(0) % n
+    }
+
+    /// To a ticket: 0 accept, 1 refuse, 2 keep it, 3 ignore it.
+    fn choose_answer(&mut self) -> u8 {
+        if self.hoards { 2 } else { self.choose(4) }
+    }
+
+    fn keep(&mut self, send: &mut SendSide, ticket: AnyTicket) {
+        let _ = match &ticket {
+            AnyTicket::Open(ticket) => send.defer(ticket),
+            AnyTicket::Request(ticket) => send.defer(ticket),
+            AnyTicket::Global(ticket) => send.defer(ticket),
+        };
+        self.tickets.push(ticket);
+    }
+
+    fn released(&mut self, channel: ChannelId, n: usize) {
+        let unreleased = self.unreleased.entry(channel).or_default();
+        *unreleased = unreleased.saturating_sub(n);
     }
 
     fn reply(&mut self) -> Reply {
@@ -76,26 +108,24 @@ impl<'u> Policy<'u> {
 
     fn on_channel(&mut self, send: &mut SendSide, event: ChannelEvent<'_>) {
         match event {
-            ChannelEvent::OpenRequest { ticket, .. } => match self.choose(4) {
+            ChannelEvent::OpenRequest { ticket, .. } => match self.choose_answer() {
                 0 => self.answer_ticket(send, AnyTicket::Open(ticket)),
                 1 => {
                     let reason = ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED;
                     let _ = send.reject_channel(ticket, reason, "no");
                 }
                 2 => {
-                    let _ = send.defer(&ticket);
-                    self.tickets.push(AnyTicket::Open(ticket));
+                    self.keep(send, AnyTicket::Open(ticket));
                 }
                 _ => drop(ticket),
             },
-            ChannelEvent::Request { ticket, .. } => match self.choose(4) {
+            ChannelEvent::Request { ticket, .. } => match self.choose_answer() {
                 0 => self.answer_ticket(send, AnyTicket::Request(ticket)),
                 1 => {
                     let _ = send.refuse_request(ticket);
                 }
                 2 => {
-                    let _ = send.defer(&ticket);
-                    self.tickets.push(AnyTicket::Request(ticket));
+                    self.keep(send, AnyTicket::Request(ticket));
                 }
                 _ => drop(ticket),
             },
@@ -108,26 +138,9 @@ impl<'u> Policy<'u> {
                     let _ = channel.exec(b"echo", Reply::Wanted);
                 }
             }
-            ChannelEvent::Data { channel, data, .. } => match self.choose(4) {
-                0 => {
-                    if let Ok(mut channel) = send.channel(channel) {
-                        assert_eq!(channel.release(data.len()), Ok(()), "it was received");
-                    }
-                }
-                1 => {
-                    if let Ok(mut channel) = send.channel(channel) {
-                        let _ = channel.send(data);
-                        let _ = channel.release(data.len());
-                    }
-                }
-                2 => {
-                    if let Ok(mut channel) = send.channel(channel) {
-                        assert_eq!(channel.release(usize::MAX), Err(Misuse::ReleasedTooMuch));
-                    }
-                }
-                _ => {}
-            },
+            ChannelEvent::Data { channel, data, .. } => self.on_data(send, channel, data),
             ChannelEvent::Closed { channel, .. } => {
+                self.unreleased.remove(&channel);
                 let gone = send.channel(channel).map(drop);
                 assert!(
                     matches!(gone, Err(Misuse::NoSuchChannel | Misuse::Ended)),
@@ -138,18 +151,40 @@ impl<'u> Policy<'u> {
         }
     }
 
+    fn on_data(&mut self, send: &mut SendSide, id: ChannelId, data: &[u8]) {
+        let unreleased = self.unreleased.entry(id).or_default();
+        *unreleased += data.len();
+        assert!(*unreleased <= self.window, "{unreleased} bytes in a window");
+        let choice = self.choose(4);
+        let Ok(mut channel) = send.channel(id) else {
+            return;
+        };
+        match choice {
+            0 => {
+                assert_eq!(channel.release(data.len()), Ok(()), "it was received");
+                self.released(id, data.len());
+            }
+            1 => {
+                let sent = channel.send(data).unwrap_or(0);
+                assert_eq!(channel.release(sent), Ok(()), "it was received");
+                self.released(id, sent);
+            }
+            2 => assert_eq!(channel.release(usize::MAX), Err(Misuse::ReleasedTooMuch)),
+            _ => {}
+        }
+    }
+
     fn on_global(&mut self, send: &mut SendSide, event: GlobalEvent<'_>) {
         let GlobalEvent::Request { ticket, .. } = event else {
             return;
         };
-        match self.choose(4) {
+        match self.choose_answer() {
             0 => self.answer_ticket(send, AnyTicket::Global(ticket)),
             1 => {
                 let _ = send.refuse_global(ticket);
             }
             2 => {
-                let _ = send.defer(&ticket);
-                self.tickets.push(AnyTicket::Global(ticket));
+                self.keep(send, AnyTicket::Global(ticket));
             }
             _ => drop(ticket),
         }
@@ -250,7 +285,9 @@ impl<'u> Policy<'u> {
                 let _ = channel.close();
             }
             4 => {
-                let _ = channel.release(n);
+                if channel.release(n).is_ok() {
+                    self.released(id, n);
+                }
             }
             5 => {
                 let _ = channel.set_interactive();
@@ -380,10 +417,8 @@ impl Driven for Client {
                 };
                 assert_eq!(answered, Ok(()));
             }
-            ClientEvent::Authenticated { .. } => {
-                if policy.choose(2) == 0 {
-                    policy.channels.extend(self.open_session());
-                }
+            ClientEvent::Authenticated { .. } if policy.choose(2) == 0 => {
+                policy.channels.extend(self.open_session());
             }
             _ => {}
         }
@@ -449,7 +484,7 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     if config & 1 != 0 {
         let limits = &mut transport.limits;
         limits.channels = 3;
-        limits.window = 4096;
+        limits.window = SMALL_WINDOW;
         limits.window_total = 8192;
         limits.maximum_packet = 1024;
         limits.tickets = 2;
@@ -482,6 +517,15 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     algorithms.macs_server_to_client = vec![mac];
     if config & 128 == 0 {
         algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
+    }
+}
+
+/// `Limits::window` of a configuration.
+pub(crate) const fn window(config: u8) -> usize {
+    if config & 1 != 0 {
+        SMALL_WINDOW as usize
+    } else {
+        2 << 20
     }
 }
 

@@ -22,6 +22,7 @@ pub fn all() -> Vec<Seed> {
     of_messages(&mut seeds);
     of_connections(&mut seeds);
     of_files(&mut seeds);
+    of_misuse(&mut seeds);
     for (name, bytes) in [
         ("plain", &b"SSH-2.0-OpenSSH_9.9\r\n"[..]),
         ("comment", b"SSH-2.0-x_1 some comment \n"),
@@ -116,6 +117,29 @@ fn of_connections(seeds: &mut Vec<Seed>) {
     for config in [0, 1, 2, 12, 16, 32, 48, 64, 65, 128] {
         record::<Client, Server>(seeds, config, "client_bytes", "client_valid", 2);
         record::<Server, Client>(seeds, config, "server_bytes", "server_valid", 3);
+    }
+}
+
+/// The victim keeps tickets and releases nothing; the attacker shows it tickets of its own, and
+/// sends more than the window holds.
+fn of_misuse(seeds: &mut Vec<Seed>) {
+    // Connected; the attacker asks (7) and the victim does (6), then a ticket changes sides (9).
+    let tickets = [
+        3, 7, 5, 2, 0, 0, 0, 5, 6, 4, 9, 4, 7, 5, 2, 0, 0, 0, 5, 6, 4, 9, 6, 4, 9,
+    ];
+    let mut flood = vec![1, 8, 3, 3, 3, 3, 3, 3, 3, 3, 3];
+    for _ in 0..8 {
+        flood.extend_from_slice(&[3, 0xe9, 0x02, 94, 0, 0, 0, 0, 0, 0, 0x02, 0xe0]);
+        flood.extend_from_slice(&[b'x'; 736]);
+        flood.push(5);
+    }
+    for target in ["client_valid", "server_valid"] {
+        seeds.push((target, "misuse_flood".into(), flood.clone()));
+        for policy in [[0, 2, 2, 2], [5, 2, 2, 2], [2, 5, 2, 0], [2, 0, 5, 2]] {
+            let ticket = [&[0, 8][..], &policy, &policy, &tickets].concat();
+            let name = format!("misuse_tickets_{}{}{}", policy[0], policy[1], policy[2]);
+            seeds.push((target, name, ticket));
+        }
     }
 }
 

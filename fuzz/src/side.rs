@@ -5,7 +5,7 @@ use std::time::Duration;
 use ssh_proto::error::{End, Error};
 use ssh_proto::{Instant, PeerEvent, RecvBuf, SendSide, Wants};
 
-use crate::policy::{Driven, Policy, after};
+use crate::policy::{Driven, Policy, after, window};
 
 /// More events than any input of a fuzzer makes without going round in circles.
 const MAX_EVENTS: usize = 200_000;
@@ -37,7 +37,8 @@ pub(crate) struct Side<'u, P> {
 }
 
 impl<'u, P: Driven> Side<'u, P> {
-    pub(crate) fn new(config: u8, policy: Policy<'u>) -> Self {
+    pub(crate) fn new(config: u8, mut policy: Policy<'u>) -> Self {
+        policy.window = window(config);
         Self {
             peer: P::make(config),
             policy,

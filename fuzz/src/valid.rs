@@ -62,6 +62,7 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
         let mut pair = Self::new(header.config);
         pair.reach(u.arbitrary::<u8>().ok()? % 5);
         pair.victim.policy.choices = Unstructured::new(header.policy);
+        pair.attacker.policy.hoards = true;
         for _ in 0..MAX_OPERATIONS {
             if u.is_empty() || pair.victim.has_ended() {
                 break;
