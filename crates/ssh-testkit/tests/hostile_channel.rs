@@ -514,13 +514,37 @@ fn x10_replies_behind_a_deferred_ticket_are_bounded() {
         }
     });
     assert_eq!(tickets.len(), 1);
-    for _ in 0..100_000 {
-        bench.raw.message(&granted);
-        bench.raw.message(&refused);
+    // As many as anybody needs wait, and leave all at once.
+    let got = bench.raw.got.len();
+    for _ in 0..500 {
+        bench.message(&granted);
+        bench.message(&refused);
     }
+    assert_eq!(bench.raw.got.len(), got, "one after the other");
+    let first = tickets.pop().expect("one");
+    bench.peer.refuse_request(first).expect("mine");
     bench.turn();
-    let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
-    bench.refused(&"replies", control, PROTOCOL);
+    let expected: Vec<u8> = [100].into_iter().chain([99, 100].repeat(500)).collect();
+    assert_eq!(bench.raw.numbers(got), expected);
+
+    for flood in [&[granted, refused][..], &[refused], &[granted]] {
+        let mut bench = connected::<Client>();
+        channel(&mut bench, 1000, 1000);
+        bench.raw.message(&unknown);
+        bench.turn_with(|client, event, _| {
+            if let ClientEvent::Channel(ChannelEvent::Request { ticket, .. }) = event {
+                client.defer(&ticket).expect("mine");
+            }
+        });
+        for _ in 0..50_000 {
+            for request in flood {
+                bench.raw.message(request);
+            }
+        }
+        bench.turn();
+        let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
+        bench.refused(&"replies", control, PROTOCOL);
+    }
 }
 
 /// As above, for the replies to global requests.
@@ -543,7 +567,10 @@ fn x10_global_replies_behind_a_deferred_ticket_are_bounded() {
         }
     });
     for _ in 0..100_000 {
-        for request in [GlobalRequestType::NoMoreSessions, GlobalRequestType::Keepalive] {
+        for request in [
+            GlobalRequestType::NoMoreSessions,
+            GlobalRequestType::Keepalive,
+        ] {
             bench.raw.message(&GlobalRequest {
                 want_reply: true,
                 request,
@@ -612,7 +639,10 @@ fn x12<P: Subject>() {
             bench.lives(&code);
         }
         let all = bench.seen.data.iter();
-        assert!(all.clone().all(|(_, stream, _)| *stream == Stream::Extended(code)));
+        assert!(
+            all.clone()
+                .all(|(_, stream, _)| *stream == Stream::Extended(code))
+        );
         assert_eq!(all.map(|(_, _, d)| d.len()).sum::<usize>(), sent);
         assert!(bench.raw.numbers(got).contains(&93), "credit came back");
         bench.message(&data(b"out"));
@@ -658,7 +688,10 @@ fn c9_a_server_opens_nothing_that_was_not_asked_for() {
         let answer = ChannelOpenFailure::decode(bench.raw.got.last().expect("an answer"));
         let answer = answer.expect("a failure");
         let prohibited = ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED;
-        assert_eq!((answer.recipient_channel, answer.reason_code), (4, prohibited));
+        assert_eq!(
+            (answer.recipient_channel, answer.reason_code),
+            (4, prohibited)
+        );
     }
     assert_eq!(bench.seen.events, events, "the application was not asked");
     bench.lives(&"refused");
