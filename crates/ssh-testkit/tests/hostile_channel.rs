@@ -514,13 +514,37 @@ fn x10_replies_behind_a_deferred_ticket_are_bounded() {
         }
     });
     assert_eq!(tickets.len(), 1);
-    for _ in 0..100_000 {
-        bench.raw.message(&granted);
-        bench.raw.message(&refused);
+    // As many as anybody needs wait, and leave all at once.
+    let got = bench.raw.got.len();
+    for _ in 0..500 {
+        bench.message(&granted);
+        bench.message(&refused);
     }
+    assert_eq!(bench.raw.got.len(), got, "one after the other");
+    let first = tickets.pop().expect("one");
+    bench.peer.refuse_request(first).expect("mine");
     bench.turn();
-    let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
-    bench.refused(&"replies", control, PROTOCOL);
+    let expected: Vec<u8> = [100].into_iter().chain([99, 100].repeat(500)).collect();
+    assert_eq!(bench.raw.numbers(got), expected);
+
+    for flood in [&[granted, refused][..], &[refused], &[granted]] {
+        let mut bench = connected::<Client>();
+        channel(&mut bench, 1000, 1000);
+        bench.raw.message(&unknown);
+        bench.turn_with(|client, event, _| {
+            if let ClientEvent::Channel(ChannelEvent::Request { ticket, .. }) = event {
+                client.defer(&ticket).expect("mine");
+            }
+        });
+        for _ in 0..50_000 {
+            for request in flood {
+                bench.raw.message(request);
+            }
+        }
+        bench.turn();
+        let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
+        bench.refused(&"replies", control, PROTOCOL);
+    }
 }
 
 /// As above, for the replies to global requests.
