@@ -63,7 +63,7 @@ impl Progress {
         let percent = self.done * 100 / self.total.max(1);
         let rate = self.rate();
         eprint!(
-            "{begin}  {} [{bar}] {percent:3} % {rate:8.1} MiB/s",
+            "{begin}  {} [{bar}] {percent:3} % {rate:8.1} MiB/s{end}",
             self.what
         );
         let _ = io::stderr().flush();
