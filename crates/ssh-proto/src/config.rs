@@ -200,7 +200,7 @@ pub struct Limits {
     /// Length of a password (server); a longer one fails without being looked at.
     pub password: usize,
     /// Bytes in one direction after which keys are exchanged (RFC 4253 section 9). Four times as
-    /// many end the connection.
+    /// many received, and `window_total`, end the connection: the peer ignores that it was asked.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
     pub rekey_packets: u64,
