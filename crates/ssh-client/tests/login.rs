@@ -1,6 +1,8 @@
 //! Logins against a simulated server that answers as the test says.
 
-use std::collections::VecDeque;
+extern crate alloc;
+
+use alloc::collections::VecDeque;
 
 use ssh_client::{
     AuthenticationReport, HostKeyOrder, HostKeyRefused, Login, LoginError, Opening, Outcome,

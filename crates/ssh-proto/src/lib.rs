@@ -126,6 +126,9 @@ pub mod config;
 mod crypto;
 pub mod error;
 pub mod escape;
+#[cfg(feature = "internal-fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod kex;
 pub mod key;
 pub mod message;

@@ -228,6 +228,10 @@ impl RecvSide {
         if !authenticated {
             self.count_before_auth(payload.bytes.len())?;
         }
+        let used = self.opener.used();
+        if authenticated && used.bytes > self.limits.rekey_bytes.saturating_mul(4) {
+            return Err(LimitExceeded::RekeyIgnored.into());
+        }
         match self.view.judge(payload.number) {
             Verdict::Accept => self.accept(payload, authenticated).map(Some),
             Verdict::Ignore => Ok(Some(Next::Again)),
@@ -250,10 +254,6 @@ impl RecvSide {
     fn accept<'b>(&mut self, payload: Payload<'b>, authed: bool) -> Result<Next<'b>, Error> {
         const DATA: u8 = <ChannelData<'_> as Wire<'_>>::NUMBER;
         const EXTENDED_DATA: u8 = <ChannelExtendedData<'_> as Wire<'_>>::NUMBER;
-        let used = self.opener.used();
-        if used.bytes > self.limits.rekey_bytes.saturating_mul(4) {
-            return Err(LimitExceeded::RekeyIgnored.into());
-        }
         let (recipient_channel, stream, data) = match payload.number {
             DATA if authed => {
                 let message = ChannelData::decode(payload.bytes)?;

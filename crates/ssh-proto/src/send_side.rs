@@ -244,7 +244,10 @@ impl SendSide {
         while let Some(timer) = self.timers.expired(now) {
             match timer {
                 Timer::Ticket => self.mux.refuse_expired(now, &mut self.out),
-                Timer::Rekey => self.start_kex(),
+                // Before authentication has ended no peer has to exchange keys again: `connected`
+                // starts this timer anew.
+                Timer::Rekey if self.is_authenticated() => self.start_kex(),
+                Timer::Rekey => {}
                 Timer::Keepalive => self.keepalive(),
                 Timer::Idle => self.out.buf.give_back(),
                 Timer::Identification
@@ -634,6 +637,8 @@ impl SendSide {
     pub(crate) fn connected(&mut self) {
         self.phase = Phase::Connected;
         self.timers.stop(Timer::Authentication);
+        self.timers
+            .start_once(Timer::Rekey, self.config.deadlines.rekey);
         if let Some(keepalive) = self.config.deadlines.keepalive {
             self.heard_at_keepalive = self.heard;
             self.timers.start(Timer::Keepalive, keepalive.interval);
@@ -810,7 +815,9 @@ impl SendSide {
             }
             Kind::Line(Line::NeedMore) => Ok(Applied::Nothing),
             Kind::Unknown(packet_sequence_number) => {
-                self.out.transport(&Unimplemented {
+                // It may be sent during a key exchange, but then nothing would bound how many of them
+                // wait for a peer that does not read.
+                self.out.message(&Unimplemented {
                     packet_sequence_number,
                 });
                 Ok(Applied::Nothing)

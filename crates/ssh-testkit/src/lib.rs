@@ -3,6 +3,7 @@
 //! | module | what it gives a test |
 //! |---|---|
 //! | [`alloc`] | counts allocations, and finds secrets in memory that is given back |
+//! | [`raw`] | a peer that holds the keys and keeps no rules, with a transport of its own |
 //! | [`rng`] | randomness that a seed repeats |
 //! | [`peers`] | OpenSSH, Dropbear and AsyncSSH on loopback |
 //! | [`sim`] | a client and a server on a simulated link, with a virtual clock |
@@ -13,5 +14,12 @@
 pub mod alloc;
 pub mod harness;
 pub mod peers;
+pub mod raw;
 pub mod rng;
 pub mod sim;
+
+/// The examples of the README, which the tests compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -1,12 +1,6 @@
 //! Whole sessions in simulation.
 
-use ssh_testkit::sim::{Auth, Chunking, Pair, Session};
-
-fn data(n: usize, seed: u8) -> Vec<u8> {
-    (0..n)
-        .map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed) ^ (i >> 8) as u8)
-        .collect()
-}
+use ssh_testkit::sim::{Auth, Pair, Session, pattern};
 
 #[test]
 fn a_client_logs_in_runs_a_command_and_leaves() {
@@ -17,14 +11,9 @@ fn a_client_logs_in_runs_a_command_and_leaves() {
         Auth::NoneFirst,
         Auth::Both,
     ] {
-        let mut app = Session::new(vec![data(100_000, 1)]);
-        app.auth = auth;
+        let mut app = Session::new(vec![pattern(100_000, 1)]).auth(auth);
         let ended = Pair::new(1).run(&mut app);
-        assert!(
-            ended,
-            "{auth:?}\n{:#?}\n{:#?}",
-            app.client_log, app.server_log
-        );
+        assert!(ended, "{auth:?}\n{app:#?}");
         app.check();
     }
 }

@@ -357,16 +357,16 @@ impl Mux {
             },
             _ if refused_by_rule(role, &request) => {
                 if want_reply {
-                    flow.replies.refused();
+                    flow.replies.refused()?;
                     send_replies(flow, out);
                 }
                 return Ok(Incoming::Nothing);
             }
-            _ => return Ok(self.ask_application(channel, request, want_reply, out, now)),
+            _ => return self.ask_application(channel, request, want_reply, out, now),
         };
         if want_reply {
             flow.replies
-                .answered(Answer::Success(alloc::vec::Vec::new()));
+                .answered(Answer::Success(alloc::vec::Vec::new()))?;
             send_replies(flow, out);
         }
         Ok(Incoming::Channel(event))
@@ -379,7 +379,7 @@ impl Mux {
         want_reply: bool,
         out: &mut Out,
         now: Instant,
-    ) -> Incoming<'b> {
+    ) -> Result<Incoming<'b>, Error> {
         let minted = self.mint(
             TicketKind::Request {
                 channel,
@@ -389,9 +389,9 @@ impl Mux {
             now,
         );
         let Some(flow) = self.flow_mut(channel) else {
-            return Incoming::Nothing;
+            return Ok(Incoming::Nothing);
         };
-        match minted {
+        Ok(match minted {
             Some((token, nonce)) => {
                 if want_reply {
                     flow.replies.pending(nonce);
@@ -408,12 +408,12 @@ impl Mux {
             }
             None => {
                 if want_reply {
-                    flow.replies.refused();
+                    flow.replies.refused()?;
                     send_replies(flow, out);
                 }
                 Incoming::Nothing
             }
-        }
+        })
     }
 
     /// The application's answer to a channel request.
@@ -494,7 +494,7 @@ impl Mux {
                 self.no_more_sessions = true;
                 if want_reply {
                     self.globals
-                        .answered(Answer::Success(alloc::vec::Vec::new()));
+                        .answered(Answer::Success(alloc::vec::Vec::new()))?;
                     self.send_globals(out);
                 }
                 return Ok(Incoming::Nothing);
@@ -520,7 +520,7 @@ impl Mux {
             }
             None => {
                 if want_reply {
-                    self.globals.refused();
+                    self.globals.refused()?;
                     self.send_globals(out);
                 }
                 Ok(Incoming::Nothing)

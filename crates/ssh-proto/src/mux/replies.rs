@@ -1,11 +1,16 @@
 //! Replies leave in the order of the requests, whatever the order of the answers (RFC 4254
 //! sections 4 and 5.4).
 //!
-//! Memory is bounded by the number of tickets: requests that were refused at once while earlier
-//! ones wait are only counted.
+//! Memory is bounded, and so is what leaves at once: at most [`MOST`] replies that were decided
+//! without asking wait behind one that the application takes its time for.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+
+use crate::error::LimitExceeded;
+
+/// An honest peer waits for the replies to far fewer requests.
+const MOST: usize = 1024;
 
 /// What a request was answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +32,15 @@ enum Entry {
 #[derive(Debug)]
 pub(crate) struct Replies {
     entries: VecDeque<Entry>,
+    /// Replies that are decided and wait for their turn.
+    decided: usize,
 }
 
 impl Replies {
     pub(super) const fn new() -> Self {
         Self {
             entries: VecDeque::new(),
+            decided: 0,
         }
     }
 
@@ -42,17 +50,29 @@ impl Replies {
     }
 
     /// Refused without asking.
-    pub(super) fn refused(&mut self) {
+    pub(super) fn refused(&mut self) -> Result<(), LimitExceeded> {
+        self.count()?;
         if let Some(Entry::Failures(n)) = self.entries.back_mut() {
             *n = n.saturating_add(1);
         } else {
             self.entries.push_back(Entry::Failures(1));
         }
+        Ok(())
     }
 
     /// Answered without asking.
-    pub(super) fn answered(&mut self, answer: Answer) {
+    pub(super) fn answered(&mut self, answer: Answer) -> Result<(), LimitExceeded> {
+        self.count()?;
         self.entries.push_back(Entry::Answered(answer));
+        Ok(())
+    }
+
+    const fn count(&mut self) -> Result<(), LimitExceeded> {
+        if self.decided >= MOST {
+            return Err(LimitExceeded::Control);
+        }
+        self.decided += 1;
+        Ok(())
     }
 
     /// The application has decided.
@@ -60,26 +80,29 @@ impl Replies {
         let pending = |entry: &&mut Entry| matches!(entry, Entry::Pending(n) if *n == nonce);
         if let Some(entry) = self.entries.iter_mut().find(pending) {
             *entry = Entry::Answered(answer);
+            self.decided += 1;
         }
     }
 
     /// The next reply that may be sent.
     pub(super) fn next(&mut self) -> Option<Answer> {
-        match self.entries.front_mut()? {
-            Entry::Pending(_) => None,
+        let answer = match self.entries.front_mut()? {
+            Entry::Pending(_) => return None,
             Entry::Failures(n) if *n > 1 => {
                 *n -= 1;
-                Some(Answer::Failure)
+                Answer::Failure
             }
             Entry::Failures(_) => {
                 self.pop();
-                Some(Answer::Failure)
+                Answer::Failure
             }
             Entry::Answered(_) => match self.pop()? {
-                Entry::Answered(answer) => Some(answer),
-                Entry::Pending(_) | Entry::Failures(_) => None,
+                Entry::Answered(answer) => answer,
+                Entry::Pending(_) | Entry::Failures(_) => return None,
             },
-        }
+        };
+        self.decided = self.decided.saturating_sub(1);
+        Some(answer)
     }
 
     fn pop(&mut self) -> Option<Entry> {
@@ -100,8 +123,8 @@ mod tests {
         let mut replies = Replies::new();
         replies.pending(1);
         replies.pending(2);
-        for _ in 0..1_000_000 {
-            replies.refused();
+        for _ in 0..1000 {
+            replies.refused().unwrap();
         }
         replies.pending(3);
         assert_eq!(replies.entries.len(), 4, "refusals are only counted");
@@ -110,12 +133,30 @@ mod tests {
         replies.answer(1, Answer::Failure);
         assert_eq!(replies.next(), Some(Answer::Failure));
         assert_eq!(replies.next(), Some(Answer::Success(Vec::new())));
-        for _ in 0..1_000_000 {
+        for _ in 0..1000 {
             assert_eq!(replies.next(), Some(Answer::Failure));
         }
         assert_eq!(replies.next(), None);
         replies.answer(3, Answer::Success(Vec::new()));
         assert_eq!(replies.next(), Some(Answer::Success(Vec::new())));
         assert_eq!(replies.next(), None);
+        assert_eq!(replies.decided, 0);
+    }
+
+    #[test]
+    fn x10_replies_that_wait_are_bounded() {
+        let mut replies = Replies::new();
+        replies.pending(1);
+        for n in 0..MOST {
+            if n % 2 == 0 {
+                replies.refused().unwrap();
+            } else {
+                replies.answered(Answer::Success(Vec::new())).unwrap();
+            }
+        }
+        assert_eq!(replies.refused(), Err(LimitExceeded::Control));
+        replies.answer(1, Answer::Failure);
+        while replies.next().is_some() {}
+        replies.refused().unwrap();
     }
 }

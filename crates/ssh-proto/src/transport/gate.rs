@@ -163,9 +163,9 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
-    use std::string::{String, ToString};
-    use std::vec::Vec;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+    use core::fmt::Write;
     use std::{fs, path::Path};
 
     use super::*;
@@ -192,7 +192,7 @@ mod tests {
             kex: Some(number),
             ..view(role, phase)
         };
-        std::vec![
+        alloc::vec![
             ("start", view(role, Phase::KexInit)),
             ("kex", kex(Phase::Kex, false, expected)),
             ("kex strict", kex(Phase::Kex, true, expected)),

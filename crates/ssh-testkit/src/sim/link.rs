@@ -134,7 +134,7 @@ impl Link {
     }
 
     /// Whether all that will ever arrive has been received.
-    pub(super) fn is_at_end(&self, _now: Instant) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         self.closed && self.pieces.is_empty()
     }
 
@@ -146,7 +146,7 @@ impl Link {
             .map(|(_, piece)| piece.len())
             .sum();
         if arrived == 0 {
-            return if self.is_at_end(now) {
+            return if self.is_at_end() {
                 Received::Closed
             } else {
                 Received::Nothing

@@ -7,13 +7,19 @@
 //!   client <--chunks-- Link <--output-- server
 //! ```
 
+mod echo;
 mod link;
+mod log;
+mod script;
 mod session;
 
 use std::time::Duration;
 
+pub use echo::Echo;
 pub use link::{Chunking, Fault, Link};
-pub use session::{Auth, Log, Session};
+pub use log::Log;
+pub use script::{Auth, Received, Script};
+pub use session::{RekeyAt, Session};
 use ssh_proto::client::{Client, ClientEvent};
 use ssh_proto::config::{ClientConfig, HostKey, ServerConfig};
 use ssh_proto::key::PrivateKey;
@@ -57,6 +63,13 @@ pub struct Pair {
     pub down: Link,
     /// The virtual time.
     pub now: Instant,
+}
+
+/// `n` bytes that differ from one another and, for another `seed`, from those of another call.
+pub fn pattern(n: usize, seed: u8) -> Vec<u8> {
+    (0..n)
+        .map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed) ^ (i >> 8) as u8)
+        .collect()
 }
 
 /// A host key that depends on nothing but this number.
@@ -106,6 +119,13 @@ impl Pair {
     pub fn chunked(mut self, chunking: Chunking) -> Self {
         self.up.chunking = chunking.clone();
         self.down.chunking = chunking;
+        self
+    }
+
+    /// Keeps everything that is sent in either direction.
+    pub fn recorded(mut self) -> Self {
+        self.up.transcript = Some(Vec::new());
+        self.down.transcript = Some(Vec::new());
         self
     }
 
@@ -197,12 +217,44 @@ fn pull<P: Peer>(side: &mut Side<P>, link: &mut Link, now: Instant) -> bool {
     n > 0
 }
 
-/// Moves what has arrived to the connection, and its events to the application.
+/// Moves what one read takes to the connection, and its events to the application. Says whether
+/// anything was done.
 fn push<P: Peer>(
     side: &mut Side<P>,
     link: &mut Link,
     now: Instant,
     mut on: impl FnMut(&mut P, P::Event<'_>),
+) -> bool {
+    let mut busy = poll(side, now, &mut on);
+    match side.peer.wants() {
+        Wants::Bytes(need) => {
+            let spare = side.rx.spare(need);
+            assert!(spare.len() >= need && !spare.is_empty(), "spare({need})");
+            match link.receive(spare, now) {
+                link::Received::Nothing => return busy,
+                link::Received::Bytes(n) => side.rx.filled(n),
+                link::Received::Closed => side.peer.close_input(),
+            }
+        }
+        // A driver that waits for an answer, or for room, still notices when the peer is gone.
+        Wants::Answer | Wants::Output if link.is_at_end() && !side.ended => side.peer.close_input(),
+        Wants::Answer | Wants::Output => return busy,
+        Wants::Closed => {
+            busy |= !side.ended;
+            side.ended = true;
+            return busy;
+        }
+        other => panic!("not after the last event: {other:?}"),
+    }
+    poll(side, now, &mut on);
+    true
+}
+
+/// Hands on all events that there are.
+fn poll<P: Peer>(
+    side: &mut Side<P>,
+    now: Instant,
+    on: &mut impl FnMut(&mut P, P::Event<'_>),
 ) -> bool {
     let mut busy = false;
     loop {
@@ -210,30 +262,8 @@ fn push<P: Peer>(
             busy = true;
             on(&mut side.peer, event);
         }
-        match side.peer.wants() {
-            Wants::Bytes(need) => {
-                let spare = side.rx.spare(need);
-                assert!(spare.len() >= need && !spare.is_empty(), "spare({need})");
-                match link.receive(spare, now) {
-                    link::Received::Nothing => return busy,
-                    link::Received::Bytes(n) => side.rx.filled(n),
-                    link::Received::Closed if side.ended => return busy,
-                    link::Received::Closed => side.peer.close_input(),
-                }
-                busy = true;
-            }
-            Wants::Batch => {}
-            Wants::Answer if link.is_at_end(now) => {
-                side.peer.close_input();
-                busy = true;
-            }
-            Wants::Answer | Wants::Output => return busy,
-            Wants::Closed => {
-                let news = !side.ended;
-                side.ended = true;
-                return busy || news;
-            }
-            _ => unreachable!("a new kind of want"),
+        if side.peer.wants() != Wants::Batch {
+            return busy;
         }
     }
 }

@@ -1,0 +1,444 @@
+//! Messages at the wrong time, from the wrong side, or in the wrong order: rows S and R5.
+
+use ssh_proto::error::{End, Error, PeerMisbehaved};
+use ssh_proto::message::{
+    ChannelOpen, ChannelOpenType, DebugMessage, Disconnect, DisconnectReason, Ignore,
+    Unimplemented, Wire, number,
+};
+use ssh_proto::{Client, Role, Server};
+use ssh_testkit::raw::{Bench, Offer, Stage, Subject};
+
+const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
+
+fn encoded<'m, M: Wire<'m>>(message: &M) -> Vec<u8> {
+    let mut payload = Vec::new();
+    message.encode(&mut payload);
+    payload
+}
+
+fn unexpected(number: u8) -> impl Fn(&Error) -> bool {
+    move |error| matches!(error, Error::PeerMisbehaved(PeerMisbehaved::UnexpectedMessage(n)) if *n == number)
+}
+
+/// What the RFCs (and strict key exchange) want done with a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The connection ends with PROTOCOL_ERROR.
+    Refused,
+    /// The connection goes on as if nothing had come.
+    Tolerated,
+    /// UNIMPLEMENTED answers, with the number of the packet.
+    Unimplemented,
+    /// It means something here.
+    Meant,
+}
+
+/// Written from the RFCs, not from the code.
+fn fate(subject: Role, stage: Stage, strict: bool, n: u8) -> Fate {
+    use Fate::{Meant, Refused, Tolerated, Unimplemented};
+    let server = subject == Role::Server;
+    // Strict key exchange begins with the peer's KEXINIT and ends with its first NEWKEYS.
+    let strictly = strict && matches!(stage, Stage::Method | Stage::NewKeys);
+    match n {
+        0 => return Refused,
+        1 => return Meant,
+        2..=4 => return if strictly { Refused } else { Tolerated },
+        _ => {}
+    }
+    let only = |legal: u8| if n == legal { Meant } else { Refused };
+    match stage {
+        Stage::Line => panic!("not a packet"),
+        Stage::KexInit => only(20),
+        Stage::Method | Stage::RekeyMethod => only(if server { 30 } else { 31 }),
+        Stage::NewKeys | Stage::RekeyNewKeys => only(21),
+        Stage::Service => match n {
+            5 | 8 if !server => Refused,
+            6 if server => Refused,
+            5..=7 => Meant,
+            20 if !server => Meant,
+            20 | 21 | 30..=127 => Refused,
+            _ => Unimplemented,
+        },
+        Stage::Auth => match n {
+            5 | 6 => Refused,
+            7 | 20 if !server => Meant,
+            7 | 20 => Refused,
+            8 if !server => Refused,
+            50 if server => Meant,
+            51..=53 | 60 if !server => Meant,
+            50..=53 | 60 | 61 => Refused,
+            54..=59 | 62..=79 => Unimplemented,
+            21 | 30..=49 | 80..=127 => Refused,
+            _ => Unimplemented,
+        },
+        Stage::Connected => match n {
+            5..=7 => Refused,
+            8 if !server => Refused,
+            20 => Meant,
+            50 if server => Tolerated,
+            21 | 30..=79 => Refused,
+            80..=82 | 90..=100 | 192 | 193 => Meant,
+            _ => Unimplemented,
+        },
+    }
+}
+
+/// Something well-formed for the numbers that are tolerated, the bare number for the others.
+fn sample(n: u8) -> Vec<u8> {
+    match n {
+        1 => encoded(&Disconnect {
+            reason_code: DisconnectReason::BY_APPLICATION,
+            description: b"",
+            language_tag: b"",
+        }),
+        2 => encoded(&Ignore { data: b"x" }),
+        3 => encoded(&Unimplemented {
+            packet_sequence_number: 0,
+        }),
+        4 => encoded(&DebugMessage {
+            always_display: true,
+            message: b"x",
+            language_tag: b"",
+        }),
+        n => vec![n],
+    }
+}
+
+/// S10: before our first NEWKEYS nothing leaves that is worth anything.
+fn nothing_leaks<P: Subject>(bench: &Bench<P>, what: &str) {
+    let numbers = bench.raw.numbers(0);
+    let before = numbers.iter().take_while(|&&n| n != 21);
+    for n in before {
+        assert!(
+            matches!(n, 1..=4 | 20 | 30..=49),
+            "{what}: sent {n} in clear"
+        );
+    }
+}
+
+fn matrix<P: Subject>() -> usize {
+    let mut cells = 0;
+    for stage in Stage::ALL.into_iter().skip(1) {
+        for strict in [false, true] {
+            for n in 0..=255 {
+                let what = format!("{:?} {stage:?} strict={strict} {n}", P::ROLE);
+                let mut bench = Bench::<P>::at(stage, strict);
+                let seq = bench.raw.send_seq;
+                let (events, got) = (bench.seen.events, bench.raw.got.len());
+                bench.send(&sample(n));
+                let unimplemented = encoded(&Unimplemented {
+                    packet_sequence_number: seq,
+                });
+                let answered = bench.raw.got[got..].contains(&unimplemented);
+                let refused = bench.error().is_some_and(unexpected(n));
+                match fate(P::ROLE, stage, strict, n) {
+                    Fate::Refused => bench.refused(&what, unexpected(n), PROTOCOL),
+                    Fate::Tolerated => {
+                        bench.lives(&what);
+                        assert_eq!(bench.raw.got.len(), got, "{what}: answered");
+                        // The stage is what it was, unless the marker of strict key exchange
+                        // comes afterwards (s1).
+                        if stage != Stage::KexInit || !strict {
+                            bench.proper(stage);
+                            bench.turn();
+                            bench.lives(&what);
+                        }
+                    }
+                    Fate::Unimplemented => {
+                        bench.lives(&what);
+                        assert!(answered, "{what}: {:?}", bench.raw.numbers(got));
+                        assert_eq!(bench.seen.events, events, "{what}: an event");
+                    }
+                    Fate::Meant => {
+                        assert!(!refused && !answered, "{what}: {:?}", bench.seen.end);
+                        if bench.seen.end.is_some() {
+                            bench.closed(&what);
+                        }
+                    }
+                }
+                nothing_leaks(&bench, &what);
+                assert!(stage >= Stage::Connected || bench.seen.channels.is_empty());
+                cells += 1;
+            }
+        }
+    }
+    cells
+}
+
+#[test]
+fn s5_s10_every_number_in_every_state_to_a_server() {
+    println!("{} cells", matrix::<Server>());
+}
+
+#[test]
+fn s5_s10_every_number_in_every_state_to_a_client() {
+    println!("{} cells", matrix::<Client>());
+}
+
+fn s1<P: Subject>() {
+    for n in 2..=4 {
+        let mut bench = Bench::<P>::at(Stage::KexInit, true);
+        bench.send(&sample(n));
+        bench.lives(&n);
+        bench.proper(Stage::KexInit);
+        bench.turn();
+        let strict =
+            |e: &Error| matches!(e, Error::PeerMisbehaved(PeerMisbehaved::StrictKexSequence));
+        bench.refused(&n, strict, PROTOCOL);
+
+        let mut bench = Bench::<P>::at(Stage::KexInit, false);
+        bench.send(&sample(n));
+        for stage in &Stage::ALL[1..6] {
+            bench.proper(*stage);
+            bench.turn();
+        }
+        assert!(
+            bench.peer.is_authenticated(),
+            "not strict: it is no offence"
+        );
+    }
+}
+
+#[test]
+fn s1_a_message_before_kexinit_is_found_out_by_its_number() {
+    s1::<Client>();
+    s1::<Server>();
+}
+
+fn s2<P: Subject>(number: u8) {
+    for strict in [false, true] {
+        for rekey in [false, true] {
+            let stage = if rekey {
+                Stage::RekeyMethod
+            } else {
+                Stage::Method
+            };
+            let mut bench = Bench::<P>::at(stage, strict);
+            bench.proper(stage);
+            let again = bench.raw.last.clone();
+            bench.turn();
+            bench.send(&again);
+            bench.refused(&stage, unexpected(number), PROTOCOL);
+        }
+    }
+}
+
+#[test]
+fn s2_a_method_message_twice() {
+    s2::<Server>(30);
+    s2::<Client>(31);
+}
+
+fn s3<P: Subject>() {
+    let open = encoded(&ChannelOpen {
+        sender_channel: 0,
+        initial_window_size: 1 << 20,
+        maximum_packet_size: 1 << 15,
+        channel_type: ChannelOpenType::Session,
+    });
+    for strict in [false, true] {
+        for stage in [Stage::Method, Stage::NewKeys] {
+            let mut bench = Bench::<P>::at(stage, strict);
+            // In one flight with all that would follow.
+            bench.raw.payload(&open);
+            bench.proper(stage);
+            bench.turn();
+            bench.refused(&stage, unexpected(90), PROTOCOL);
+            assert!(bench.seen.channels.is_empty());
+            assert!(!bench.seen.log.has("OpenRequest"));
+        }
+    }
+}
+
+#[test]
+fn s3_s4_a_channel_open_in_the_key_exchange_is_neither_kept_nor_replayed() {
+    s3::<Server>();
+    s3::<Client>();
+}
+
+fn rekey<P: Subject>(bench: &mut Bench<P>) {
+    for stage in [Stage::Connected, Stage::RekeyMethod, Stage::RekeyNewKeys] {
+        bench.proper(stage);
+        bench.turn();
+    }
+}
+
+/// What number the subject gives to the next packet.
+fn seq_seen<P: Subject>(bench: &mut Bench<P>) -> u32 {
+    let got = bench.raw.got.len();
+    bench.send(&[200]);
+    let answer = Unimplemented::decode(&bench.raw.got[got]).expect("UNIMPLEMENTED");
+    answer.packet_sequence_number
+}
+
+fn s6<P: Subject>() {
+    for strict in [true, false] {
+        let mut bench = Bench::<P>::at(Stage::Connected, strict);
+        let mut before = 0;
+        for _ in 0..5 {
+            rekey(&mut bench);
+            let expected = bench.raw.send_seq;
+            let seen = seq_seen(&mut bench);
+            assert_eq!(seen, expected);
+            assert_eq!(seen == 0, strict, "{seen}");
+            assert!(strict || seen > before, "never reset");
+            before = seen;
+        }
+        bench.lives(&strict);
+    }
+}
+
+#[test]
+fn s6_numbers_start_again_at_each_newkeys_if_strict_and_never_otherwise() {
+    s6::<Client>();
+    s6::<Server>();
+}
+
+fn s7<P: Subject>() {
+    let mut bench = Bench::<P>::at(Stage::Connected, false);
+    bench.raw.offer = Offer::new(P::ROLE.peer(), true);
+    bench.proper(Stage::Connected);
+    bench.turn();
+    bench.send(&sample(2));
+    bench.lives(&"IGNORE in a rekey");
+    for stage in [Stage::RekeyMethod, Stage::RekeyNewKeys] {
+        bench.proper(stage);
+        bench.turn();
+    }
+    assert!(!bench.peer.negotiated().expect("keys").strict_kex);
+    assert_ne!(seq_seen(&mut bench), 0, "the numbers go on");
+
+    // The other way round: it stays on although the marker is not repeated.
+    let mut bench = Bench::<P>::at(Stage::Connected, true);
+    bench.raw.offer = Offer::new(P::ROLE.peer(), false);
+    rekey(&mut bench);
+    assert!(bench.peer.negotiated().expect("keys").strict_kex);
+    assert_eq!(seq_seen(&mut bench), 0);
+}
+
+#[test]
+fn s7_the_marker_counts_in_the_first_kexinit_only() {
+    s7::<Client>();
+    s7::<Server>();
+}
+
+#[test]
+fn s9_a_server_is_no_client() {
+    for number in [31, 33, 51, 52, 53, 60, 61, 81, 82] {
+        for stage in [Stage::Method, Stage::NewKeys] {
+            let mut bench = Bench::<Server>::at(stage, true);
+            let got = bench.raw.got.len();
+            bench.send(&[number, 0, 0, 0, 1, 2]);
+            bench.refused(&number, unexpected(number), PROTOCOL);
+            assert_eq!(bench.raw.numbers(got), [1], "nothing was computed");
+        }
+    }
+}
+
+#[test]
+fn s9_a_client_is_no_server() {
+    for number in [30, 32, 34, 5, 50, 61] {
+        for stage in [Stage::Method, Stage::NewKeys] {
+            let mut bench = Bench::<Client>::at(stage, true);
+            let got = bench.raw.got.len();
+            bench.send(&[number, 0, 0, 0, 1, 2]);
+            bench.refused(&number, unexpected(number), PROTOCOL);
+            assert_eq!(bench.raw.numbers(got), [1], "nothing was computed");
+        }
+    }
+}
+
+fn s11<P: Subject>() {
+    for strict in [false, true] {
+        let mut bench = Bench::<P>::at(Stage::NewKeys, strict);
+        bench.raw.payload(&[number::SSH_MSG_NEWKEYS, 0]);
+        bench.turn();
+        bench.refused(&"payload", |e| matches!(e, Error::Malformed(_)), PROTOCOL);
+
+        let mut bench = Bench::<P>::at(Stage::Service, strict);
+        bench.send(&[number::SSH_MSG_NEWKEYS]);
+        bench.refused(&"twice", unexpected(21), PROTOCOL);
+    }
+}
+
+#[test]
+fn s11_newkeys_with_a_payload_or_twice() {
+    s11::<Client>();
+    s11::<Server>();
+}
+
+#[test]
+fn s10_a_liar_gets_no_credentials() {
+    for strict in [false, true] {
+        let mut bench = Bench::<Client>::at(Stage::Method, strict);
+        bench.raw.lies = true;
+        bench.proper(Stage::Method);
+        bench.turn();
+        let kex = |e: &Error| matches!(e, Error::KeyExchange(_));
+        bench.refused(&"signature", kex, DisconnectReason::KEY_EXCHANGE_FAILED);
+        assert!(!bench.seen.log.has("HostKey"), "it was never in question");
+        nothing_leaks(&bench, "a signature over something else");
+    }
+}
+
+#[test]
+fn r5_no_second_exchange_before_authentication_with_a_server() {
+    for strict in [false, true] {
+        for stage in [Stage::Service, Stage::Auth] {
+            let mut bench = Bench::<Server>::at(stage, strict);
+            bench.raw.kexinit();
+            bench.turn();
+            bench.refused(&stage, unexpected(20), PROTOCOL);
+        }
+    }
+}
+
+#[test]
+fn r8_a_client_serves_a_second_exchange_in_the_middle_of_authentication() {
+    for strict in [false, true] {
+        for stage in [Stage::Service, Stage::Auth] {
+            let mut bench = Bench::<Client>::at(stage, strict);
+            rekey(&mut bench);
+            for next in [Stage::Service, Stage::Auth] {
+                if next >= stage {
+                    bench.proper(next);
+                    bench.turn();
+                }
+            }
+            assert!(bench.peer.is_authenticated(), "{:?}", bench.seen.end);
+        }
+    }
+}
+
+#[test]
+fn h11_another_host_key_in_a_rekey() {
+    let mut bench = Bench::<Client>::at(Stage::Connected, true);
+    bench.raw.host_key = [9; 32];
+    rekey(&mut bench);
+    let reason = DisconnectReason::HOST_KEY_NOT_VERIFIABLE;
+    bench.refused(&"key", |e| matches!(e, Error::HostKey(_)), reason);
+}
+
+#[test]
+fn p14_a_disconnect_ends_it_in_every_state_and_nothing_is_sent_back() {
+    fn with<P: Subject>() {
+        for stage in Stage::ALL.into_iter().skip(1) {
+            let mut bench = Bench::<P>::at(stage, true);
+            let got = bench.raw.got.len();
+            bench.message(&Disconnect {
+                reason_code: DisconnectReason::TOO_MANY_CONNECTIONS,
+                description: b"\x1b[2J\xff",
+                language_tag: b"",
+            });
+            let Some(End::ByPeer(peer)) = &bench.seen.end else {
+                panic!("{stage:?}: {:?}", bench.seen.end);
+            };
+            assert_eq!(peer.reason, DisconnectReason::TOO_MANY_CONNECTIONS);
+            assert!(!peer.to_string().contains('\x1b'));
+            assert_eq!(bench.raw.got.len(), got);
+            bench.closed(&stage);
+        }
+    }
+    with::<Client>();
+    with::<Server>();
+}
