@@ -92,7 +92,9 @@ fn eight_mebibytes_come_back_as_they_went() {
 fn threads_share_a_connection_while_both_sides_change_keys() {
     within(120, || {
         let mut config = ssh_proto::ServerConfig::default();
-        config.transport.limits.rekey_bytes = 1 << 20;
+        // Four times as much is taken for a peer that ignores it: what all windows let through
+        // must stay below that.
+        config.transport.limits.rekey_bytes = 4 << 20;
         let server =
             Server::bind("127.0.0.1:0", server_options().config(config), Programs).unwrap();
         let exchanges = Arc::new(AtomicU32::new(0));
@@ -114,7 +116,8 @@ fn threads_share_a_connection_while_both_sides_change_keys() {
                 client.rekey().unwrap();
             }
         });
-        assert!(exchanges.load(Ordering::SeqCst) > 10);
+        let exchanges = exchanges.load(Ordering::SeqCst);
+        assert!(exchanges >= 8, "{exchanges}");
     });
 }
 

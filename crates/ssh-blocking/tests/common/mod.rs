@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use ssh_blocking::{Connect, Handler, Session, Start, Terminal};
+use ssh_blocking::{Connect, Ended, Handler, Session, Start, Terminal};
 
 /// Runs its own small commands.
 pub(crate) struct Programs;
@@ -83,6 +83,11 @@ impl Handler for Programs {
 
     fn env(&self, _session: &Session, name: &[u8], _value: &[u8]) -> bool {
         name.starts_with(b"LC_")
+    }
+
+    fn ended(&self, _session: &Session, ended: &Ended) {
+        // Shown where a test fails.
+        println!("the server's connection: {ended}");
     }
 
     fn direct_tcpip(&self, request: Connect) {
