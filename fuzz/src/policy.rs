@@ -229,7 +229,7 @@ impl<'u> Policy<'u> {
                 let _ = send.ignore(&[0; 100]);
             }
             5 => {
-                let request = match self.choose(4) {
+                let request = match self.choose(5) {
                     0 => GlobalRequestType::TcpipForward {
                         address_to_bind: b"",
                         port_number_to_bind: u32::from(self.choose(3)),
@@ -239,7 +239,11 @@ impl<'u> Policy<'u> {
                         port_number_to_bind: u32::from(self.choose(3)),
                     },
                     2 => GlobalRequestType::Keepalive,
-                    _ => GlobalRequestType::NoMoreSessions,
+                    3 => GlobalRequestType::NoMoreSessions,
+                    _ => GlobalRequestType::Unknown {
+                        name: "ask@example.com",
+                        data: b"",
+                    },
                 };
                 let _ = send.global_request(request, self.reply());
             }

@@ -123,10 +123,9 @@ fn of_connections(seeds: &mut Vec<Seed>) {
 /// The victim keeps tickets and releases nothing; the attacker shows it tickets of its own, and
 /// sends more than the window holds.
 fn of_misuse(seeds: &mut Vec<Seed>) {
-    // Connected; the attacker asks (7) and the victim does (6), then a ticket changes sides (9).
-    let tickets = [
-        3, 7, 5, 2, 0, 0, 0, 5, 6, 4, 9, 4, 7, 5, 2, 0, 0, 0, 5, 6, 4, 9, 6, 4, 9,
-    ];
+    // Connected; the attacker asks (7), the victim keeps the ticket and asks (6), and then (9) is
+    // shown the one that the attacker has got.
+    let tickets = [2, 5, 4, 0, 3, 7, 5, 4, 0, 0, 0, 5, 6, 4, 9];
     let mut flood = vec![1, 8, 3, 3, 3, 3, 3, 3, 3, 3, 3];
     for _ in 0..8 {
         flood.extend_from_slice(&[3, 0xe9, 0x02, 94, 0, 0, 0, 0, 0, 0, 0x02, 0xe0]);
@@ -135,11 +134,8 @@ fn of_misuse(seeds: &mut Vec<Seed>) {
     }
     for target in ["client_valid", "server_valid"] {
         seeds.push((target, "misuse_flood".into(), flood.clone()));
-        for policy in [[0, 2, 2, 2], [5, 2, 2, 2], [2, 5, 2, 0], [2, 0, 5, 2]] {
-            let ticket = [&[0, 8][..], &policy, &policy, &tickets].concat();
-            let name = format!("misuse_tickets_{}{}{}", policy[0], policy[1], policy[2]);
-            seeds.push((target, name, ticket));
-        }
+        let tickets = [&[0, 4][..], &tickets].concat();
+        seeds.push((target, "misuse_tickets".into(), tickets));
     }
 }
 
