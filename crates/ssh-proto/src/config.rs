@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::algorithm::{Algorithms, Preset, SignatureAlgorithm};
+use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
 
 /// What both roles have in common.
@@ -172,9 +172,10 @@ pub struct Limits {
     pub bytes_before_auth: u64,
     /// Channels open or opening at a time, both sides' together.
     pub channels: usize,
-    /// The window granted to a new channel.
+    /// The most that a new channel is granted. It gets a fair share of what is left of
+    /// `window_total`, which may be less.
     pub window: u32,
-    /// All windows granted on one connection. A new channel gets what is left of it.
+    /// All windows granted on one connection; at least 1024 for each of `channels`.
     pub window_total: u64,
     /// The largest data packet that the peer may send on a channel.
     pub maximum_packet: u32,
@@ -302,6 +303,14 @@ impl TransportConfig {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
         let a = &self.algorithms;
+        /// Far beyond what makes sense, and far from where arithmetic ends.
+        const MUCH: usize = 1 << 30;
+        let aead = |ciphers: &[CipherAlgorithm]| ciphers.iter().all(|cipher| cipher.is_aead());
+        let macs_c2s = !a.macs_client_to_server.is_empty() || aead(&a.ciphers_client_to_server);
+        let macs_s2c = !a.macs_server_to_client.is_empty() || aead(&a.ciphers_server_to_client);
+        let compression = !a.compression_client_to_server.is_empty()
+            && !a.compression_server_to_client.is_empty();
+        let window_floor = limits.channels as u64 * 1024;
         let rules = [
             (
                 "limits.packet_before_auth",
@@ -309,6 +318,7 @@ impl TransportConfig {
                 "is below 35000",
             ),
             ("limits.packet", limits.packet >= 35_000, "is below 35000"),
+            ("limits.packet", limits.packet <= MUCH, "is above 2^30"),
             (
                 "limits.maximum_packet",
                 limits.maximum_packet >= 1024,
@@ -316,7 +326,7 @@ impl TransportConfig {
             ),
             (
                 "limits.maximum_packet",
-                limits.maximum_packet as usize + 1024 <= limits.packet,
+                limits.maximum_packet as usize <= limits.packet.saturating_sub(1024),
                 "does not fit into limits.packet",
             ),
             (
@@ -324,9 +334,36 @@ impl TransportConfig {
                 limits.window >= limits.maximum_packet,
                 "is below maximum_packet",
             ),
-            ("limits.output", limits.output >= 2048, "is below 2048"),
-            ("limits.control", limits.control >= 35_000, "is below 35000"),
-            ("limits.held", limits.held >= 1024, "is below 1024"),
+            (
+                "limits.channels",
+                (1..=1 << 20).contains(&limits.channels),
+                "is not 1 to 2^20",
+            ),
+            (
+                "limits.window_total",
+                limits.window_total >= window_floor,
+                "is below 1024 for each of limits.channels",
+            ),
+            (
+                "limits.requests_unanswered",
+                limits.requests_unanswered > 0,
+                "leaves nothing to be asked",
+            ),
+            (
+                "limits.output",
+                (2048..=MUCH).contains(&limits.output),
+                "is not 2048 to 2^30",
+            ),
+            (
+                "limits.control",
+                (35_000..=MUCH).contains(&limits.control),
+                "is not 35000 to 2^30",
+            ),
+            (
+                "limits.held",
+                (1024..=1 << 24).contains(&limits.held),
+                "is not 1024 to 2^24",
+            ),
             (
                 "limits.rekey_bytes",
                 limits.rekey_bytes >= 32 * 1024,
@@ -348,6 +385,16 @@ impl TransportConfig {
                 "algorithms.ciphers",
                 !a.ciphers_client_to_server.is_empty() && !a.ciphers_server_to_client.is_empty(),
                 "is empty",
+            ),
+            (
+                "algorithms.macs",
+                macs_c2s && macs_s2c,
+                "is empty, and not every cipher is an AEAD",
+            ),
+            (
+                "algorithms.compression",
+                compression,
+                "is empty: `none` is a method too",
             ),
         ];
         for (field, holds, reason) in rules {

@@ -331,6 +331,8 @@ pub enum HostKeyError {
     Distrusted,
     /// It is another one than at the beginning of the connection.
     ChangedInRekey,
+    /// The application did not decide in time (`Deadlines::decision`).
+    Undecided,
 }
 
 impl fmt::Display for HostKeyError {
@@ -338,6 +340,7 @@ impl fmt::Display for HostKeyError {
         f.write_str(match self {
             Self::Distrusted => "distrusted by the application",
             Self::ChangedInRekey => "it changed during the connection",
+            Self::Undecided => "nobody decided in time",
         })
     }
 }
@@ -377,8 +380,6 @@ pub enum LimitExceeded {
     Held,
     /// `control`: too many replies wait to be written.
     Control,
-    /// `banner`.
-    Banner,
     /// `rekey_packets`/`rekey_bytes`: the peer ignores that keys must be exchanged.
     RekeyIgnored,
 }
@@ -395,7 +396,6 @@ impl fmt::Display for LimitExceeded {
             }
             Self::Held => f.write_str("messages owed during a key exchange (`Limits::held`)"),
             Self::Control => f.write_str("replies that wait to be written (`Limits::control`)"),
-            Self::Banner => f.write_str("text of banners (`Limits::banner`)"),
             Self::RekeyIgnored => f.write_str("use of one set of keys"),
         }
     }

@@ -12,11 +12,13 @@
 //! use std::time::{Duration, Instant as Clock};
 //!
 //! use ssh_proto::client::{Ask, Credential};
+//! use ssh_proto::message::DisconnectReason;
 //! use ssh_proto::{ChannelEvent, Client, ClientConfig, ClientEvent, Instant, RecvBuf, Wants};
 //! # struct Os;
 //! # impl ssh_proto::random::Random for Os {
 //! #     fn fill(&mut self, _: &mut [u8]) -> Result<(), ssh_proto::random::RandomError> { Ok(()) }
 //! # }
+//! # const NO_MORE_METHODS: DisconnectReason = DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE;
 //! # fn is_the_right_key(_: &ssh_proto::key::PublicKey) -> bool { false }
 //! # fn wait_for_readable_until(_: &std::net::TcpStream, _: Option<Instant>) -> bool { true }
 //!
@@ -37,6 +39,8 @@
 //!             ClientEvent::Authenticate { token, reason: Ask::First } => {
 //!                 client.authenticate(token, "alice", Credential::Password("secret"))?;
 //!             }
+//!             // Asked again: that was the only credential.
+//!             ClientEvent::Authenticate { .. } => client.disconnect(NO_MORE_METHODS, ""),
 //!             ClientEvent::Authenticated { .. } => drop(client.open_session()?),
 //!             ClientEvent::Channel(ChannelEvent::Data { channel, data, .. }) => {
 //!                 std::io::stdout().write_all(data)?;
@@ -59,11 +63,13 @@
 //!                     n => rx.filled(n),
 //!                 }
 //!             }
-//!             client.handle_timeout(now());
 //!         }
 //!         Wants::Closed => break,
-//!         _ => {} // `Batch` and `Output`: go round; `Answer`: answer what was asked
+//!         // `Batch`, `Output`: go round. `Answer`: answer what was asked; this loop did so above,
+//!         // another one sleeps here until its answer is there or the deadline is.
+//!         _ => {}
 //!     }
+//!     client.handle_timeout(now());
 //! }
 //! # Ok(())
 //! # }
@@ -79,7 +85,8 @@
 //! | D | outputs | [`output`](SendSide::output), [`take_output`](SendSide::take_output), [`poll_timeout`](SendSide::poll_timeout) |
 //!
 //! The law: after any call that takes `&mut`, look at `output()` and `poll_timeout(now)` before you
-//! sleep. B and C may make D non-empty; D never makes an event.
+//! sleep. B and C may make D non-empty. After the output was written look at `wants()`: somebody who
+//! was blocked may be able to send now.
 //!
 //! # Decisions
 //!

@@ -25,7 +25,7 @@ pub(crate) struct Out {
     /// `Some` between our KEXINIT and our NEWKEYS: payloads, each behind its length.
     held: Option<Zeroizing<Vec<u8>>>,
     held_limit: usize,
-    /// The first thing that went wrong. Sticky: nothing is sent after it.
+    /// The first thing that went wrong. Nothing but a goodbye is sent after it.
     failure: Option<Error>,
     /// Nothing is sent any more.
     closed: bool,
@@ -172,6 +172,10 @@ impl Out {
     /// The first failure, once.
     pub(crate) const fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()
+    }
+
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Nothing is sent from here on; what waits may still be written.

@@ -60,7 +60,6 @@ impl Consumed {
 }
 
 /// Received bytes, lent to the connection. It takes whole packets from the front.
-#[derive(Debug)]
 pub struct Batch<'b> {
     rest: &'b mut [u8],
     consumed: &'b mut Consumed,
@@ -96,9 +95,15 @@ impl<'b> Batch<'b> {
     }
 }
 
+impl core::fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Batch({} bytes)", self.rest.len())
+    }
+}
+
 /// What one connection keeps between turns when it shares a [`RecvBuf`] with others: an empty
 /// vector between packets, else a partial packet or, while it waits for an answer, unread input.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Carry {
     bytes: Vec<u8>,
 }
@@ -120,12 +125,17 @@ impl Carry {
     }
 }
 
+impl core::fmt::Debug for Carry {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Carry({} bytes)", self.bytes.len())
+    }
+}
+
 /// A receive buffer, for one connection or, with [`load`](Self::load) and [`park`](Self::park),
 /// for any number of them in turn.
 ///
 /// It starts without memory, grows to its size (16 KiB unless told otherwise) and beyond only for
 /// a packet whose declared length was accepted.
-#[derive(Debug)]
 pub struct RecvBuf {
     /// Always initialised in full, so that `spare` lends it without filling it first.
     storage: Vec<u8>,
@@ -202,8 +212,8 @@ impl RecvBuf {
         self.len() == 0
     }
 
-    /// Takes what `carry` holds into this buffer, which must be empty, with room for the rest of a
-    /// packet of which `need` further bytes are missing.
+    /// Takes what `carry` holds into this buffer, which must be empty, with room for a packet of
+    /// `need` bytes in all: what `need()` of the connection says.
     ///
     /// # Errors
     ///
@@ -214,7 +224,7 @@ impl RecvBuf {
         }
         self.wipe();
         (self.consumed.bytes, self.tail) = (0, 0);
-        self.make_room(carry.len().saturating_add(need));
+        self.make_room(need.max(carry.len().saturating_add(1)));
         let bytes = core::mem::take(&mut carry.bytes);
         self.push(&bytes);
         // Input that waited for an answer of authentication may hold a password in clear only
@@ -263,6 +273,11 @@ impl RecvBuf {
             self.storage.copy_within(head..self.tail, 0);
             (self.consumed.bytes, self.tail) = (0, waiting);
         }
+        if waiting == 0 && self.storage.len() > wanted {
+            // One packet was larger than the rest: its memory is not kept.
+            self.storage.truncate(wanted);
+            self.storage.shrink_to_fit();
+        }
         if self.storage.len() < wanted && self.storage.len() - self.tail < need.max(1) {
             self.storage.reserve_exact(wanted - self.storage.len());
             self.storage.resize(wanted, 0);
@@ -276,6 +291,12 @@ impl RecvBuf {
             self.storage.get_mut(..head).unwrap_or_default().zeroize();
             self.consumed.secret = false;
         }
+    }
+}
+
+impl core::fmt::Debug for RecvBuf {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "RecvBuf({} of {} bytes)", self.len(), self.storage.len())
     }
 }
 

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use crate::config::Limits;
 use crate::error::{Error, LimitExceeded, PeerMisbehaved};
-use crate::message::{ChannelData, ChannelExtendedData, Wire};
+use crate::message::{ChannelData, ChannelExtendedData, Disconnect, Wire};
 use crate::mux::{ChannelId, Stream};
 use crate::recv::{Batch, Wants};
 use crate::transport::{
@@ -150,7 +150,8 @@ impl RecvSide {
         }
     }
 
-    /// What is needed next; the answer to why [`open`](Self::open) returned `None`.
+    /// What is needed next; the answer to why [`open`](Self::open) returned `None`. It is as old
+    /// as that answer: what has happened on the other half since is not in it.
     pub const fn wants(&self) -> Wants {
         self.wants
     }
@@ -176,15 +177,16 @@ impl RecvSide {
         loop {
             self.wants = match self.status {
                 Status::Open => Wants::Batch,
-                Status::Paused | Status::Stalled if self.eof => {
-                    self.wants = Wants::Batch;
-                    return Some(Opened::Control(Control(Kind::Eof)));
+                Status::Paused if self.eof && self.view.phase != Phase::Connected => {
+                    return Some(Opened::Control(Control(self.last_words(batch))));
                 }
+                // Nobody takes our output any more, and what was read already is not lost.
+                Status::Stalled if self.eof => Wants::Batch,
                 Status::Paused => Wants::Answer,
                 Status::Stalled => Wants::Output,
                 Status::Ended => Wants::Closed,
             };
-            if self.status != Status::Open {
+            if self.wants != Wants::Batch {
                 return None;
             }
             let step = match self.identification {
@@ -199,6 +201,20 @@ impl RecvSide {
                 Err(error) => return Some(Opened::Control(Control(Kind::Failed(error)))),
             }
         }
+    }
+
+    /// The transport ended while the application decides: the connection is over, and all that is
+    /// of interest is whether the peer said why.
+    fn last_words<'b>(&mut self, batch: &mut Batch<'b>) -> Kind<'b> {
+        self.wants = Wants::Batch;
+        if self.identification.is_none()
+            && let Ok(Some(Next::Opened(Opened::Control(Control(Kind::Message(payload)))))) =
+                self.packet(batch)
+            && payload.number == <Disconnect<'_> as Wire<'_>>::NUMBER
+        {
+            return Kind::Message(payload);
+        }
+        Kind::Eof
     }
 
     fn line<'b>(&mut self, batch: &mut Batch<'b>) -> Result<Option<Next<'b>>, Error> {
@@ -243,7 +259,7 @@ impl RecvSide {
             Verdict::Accept => self.accept(payload, authenticated).map(Some),
             Verdict::Ignore => Ok(Some(Next::Again)),
             Verdict::Unknown => Ok(Some(Next::control(Kind::Unknown(payload.seq)))),
-            Verdict::Refuse => Err(PeerMisbehaved::UnexpectedMessage(payload.number).into()),
+            Verdict::Refuse => Err(self.view.refusal(payload.number).into()),
         }
     }
 
@@ -387,8 +403,14 @@ impl RecvSide {
         self.wants = Wants::Closed;
     }
 
-    pub(crate) const fn heard(&self) -> u64 {
+    /// How many packets have been received: for [`SendSide::note_heard`](crate::SendSide), where
+    /// the halves are apart.
+    pub const fn heard(&self) -> u64 {
         self.heard
+    }
+
+    pub(crate) const fn is_at_end(&self) -> bool {
+        self.eof
     }
 
     pub(crate) const fn expects_identification(&self) -> bool {

@@ -49,7 +49,6 @@ impl Open {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct SendBuf {
     /// Always initialised in full: room inside a packet is lent without being filled first.
     storage: Vec<u8>,
@@ -111,7 +110,8 @@ impl SendBuf {
         }
     }
 
-    /// Puts the output into `out`, whose memory is taken in exchange where that saves a copy.
+    /// Puts the output into `out`, in place of what is there. Its memory is taken in exchange
+    /// where that saves a copy.
     pub(crate) fn take(
         &mut self,
         out: &mut Vec<u8>,
@@ -119,10 +119,11 @@ impl SendBuf {
         streams: &mut Streams,
     ) -> Result<(), Error> {
         self.seal_open(sealer, streams)?;
-        if out.is_empty() && self.head == 0 && self.len > 0 {
+        if self.head == 0 && self.len > 0 {
             core::mem::swap(out, &mut self.storage);
             out.truncate(self.len);
         } else {
+            out.clear();
             out.extend_from_slice(self.storage.get(self.head..self.len).unwrap_or_default());
         }
         (self.head, self.len) = (0, 0);
@@ -243,6 +244,16 @@ impl SendBuf {
     }
 }
 
+/// Shows sizes only: an open packet is in clear.
+impl core::fmt::Debug for SendBuf {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SendBuf")
+            .field("waiting", &(self.len - self.head))
+            .field("open", &self.open)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for SendBuf {
     fn drop(&mut self) {
         // Only an open packet is plaintext; everything else was encrypted where it lies.
@@ -274,7 +285,6 @@ pub(crate) enum Share {
 }
 
 /// Writes a payload to its final place.
-#[derive(Debug)]
 pub(crate) struct PacketSink<'a> {
     storage: &'a mut Vec<u8>,
     at: usize,
@@ -294,7 +304,12 @@ impl Sink for PacketSink<'_> {
 /// Makes `storage` at least `size` long. Its callers are bounded by the marks and by the size of
 /// one message. What is left behind is wiped: it may hold a message in clear.
 fn grow(storage: &mut Vec<u8>, size: usize) {
-    if storage.len() < size {
+    if storage.len() >= size {
+        return;
+    }
+    if storage.capacity() >= size {
+        storage.resize(storage.capacity(), 0);
+    } else {
         let size = size.max(storage.len() * 2).max(MIN_STORAGE);
         let mut larger = Vec::with_capacity(size);
         larger.extend_from_slice(storage);
@@ -444,8 +459,10 @@ mod tests {
         assert_eq!(out.as_ptr(), storage);
         assert!(f.buf.is_empty() && !out.is_empty());
         f.send(TO, b"b");
-        let n = out.len();
+        let (n, taken) = (out.len(), out.as_ptr());
         f.buf.take(&mut out, &mut f.sealer, &mut f.streams).unwrap();
-        assert_eq!(out.len(), 2 * n, "behind what is there");
+        assert_eq!(out.len(), n, "in place of what was there");
+        f.send(TO, b"c");
+        assert_eq!(f.buf.storage.as_ptr(), taken, "its memory is used again");
     }
 }

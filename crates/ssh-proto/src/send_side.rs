@@ -13,7 +13,8 @@ use core::time::Duration;
 use crate::algorithm::SignatureAlgorithm;
 use crate::config::{ConfigError, HostKey, TransportConfig};
 use crate::error::{
-    End, Error, MAX_DESCRIPTION, Misuse, PeerDisconnect, PeerMisbehaved, RequestError, Stage,
+    End, Error, HostKeyError, MAX_DESCRIPTION, Misuse, PeerDisconnect, PeerMisbehaved,
+    RequestError, Stage,
 };
 use crate::kex::{Kex, Negotiated, NegotiationReport, Step};
 use crate::key::PublicKey;
@@ -28,6 +29,7 @@ use crate::mux::{
 };
 use crate::out::Out;
 use crate::random::Random;
+use crate::recv::Wants;
 use crate::recv_side::{Control, Kind, RecvSide, Status};
 use crate::time::{Instant, TimeoutReason, Timer, TimerTable};
 use crate::transport::{Identification, Line, Payload, Phase, Role, View};
@@ -250,10 +252,13 @@ impl SendSide {
                 Timer::Rekey => {}
                 Timer::Keepalive => self.keepalive(),
                 Timer::Idle => self.out.buf.give_back(),
-                Timer::Identification
+                Timer::Decision if self.kex.is_deciding() => {
+                    self.fail(HostKeyError::Undecided.into());
+                }
+                Timer::Decision
+                | Timer::Identification
                 | Timer::KeyExchange
                 | Timer::Authentication
-                | Timer::Decision
                 | Timer::OutputStalled => self.fail(Error::Timeout(timer.reason())),
             }
         }
@@ -373,9 +378,13 @@ impl SendSide {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Token`] if the ticket is of another connection or its time is over.
+    /// [`Misuse::Token`] if the ticket is of another connection or its time is over;
+    /// [`Misuse::Value`] if `data` is longer than 1024 bytes, and then the request is refused.
     pub fn accept_global(&mut self, ticket: GlobalTicket, data: &[u8]) -> Result<(), Misuse> {
         self.must_live()?;
+        if data.len() > 1024 {
+            return Err(Misuse::Value);
+        }
         self.mux.answer_global(&ticket, Some(data), &mut self.out)
     }
 
@@ -432,12 +441,14 @@ impl SendSide {
     /// # Errors
     ///
     /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] if `data` is longer than
-    /// 1024 bytes or the peer did not announce that it answers.
-    pub fn ping(&mut self, data: &[u8]) -> Result<(), Misuse> {
+    /// 1024 bytes or the peer did not announce that it answers, [`RequestError::Busy`] while too
+    /// much output waits.
+    pub fn ping(&mut self, data: &[u8]) -> Result<(), RequestError> {
         self.must_be_connected()?;
         if data.len() > 1024 || !self.peer_extensions.ping {
-            return Err(Misuse::Value);
+            return Err(Misuse::Value.into());
         }
+        self.mux.may_send(data.len() + 5, &self.out)?;
         self.out.message(&Ping { data });
         Ok(())
     }
@@ -446,12 +457,14 @@ impl SendSide {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] above 16 KiB.
-    pub fn ignore(&mut self, data: &[u8]) -> Result<(), Misuse> {
+    /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] above 16 KiB,
+    /// [`RequestError::Busy`] while too much output waits.
+    pub fn ignore(&mut self, data: &[u8]) -> Result<(), RequestError> {
         self.must_be_connected()?;
         if data.len() > 16 * 1024 {
-            return Err(Misuse::Value);
+            return Err(Misuse::Value.into());
         }
+        self.mux.may_send(data.len() + 5, &self.out)?;
         self.out.message(&Ignore { data });
         Ok(())
     }
@@ -459,9 +472,10 @@ impl SendSide {
     /// Says goodbye and ends the connection. [`End::Disconnected`] follows; write the output
     /// before the transport is closed.
     pub fn disconnect(&mut self, reason_code: DisconnectReason, description: &str) {
-        let description = description.as_bytes();
-        let description = description.get(..MAX_DESCRIPTION).unwrap_or(description);
-        self.finish(End::Disconnected, Some((reason_code, description)));
+        let (description, _) =
+            description.split_at(description.floor_char_boundary(MAX_DESCRIPTION));
+        let goodbye = Some((reason_code, description.as_bytes()));
+        self.finish(End::Disconnected, goodbye);
     }
 
     // -- D: outputs ---------------------------------------------------------------------------
@@ -473,16 +487,35 @@ impl SendSide {
     }
 
     /// Says that the first `n` bytes of [`output`](Self::output) were written.
+    ///
+    /// Somebody who was blocked may be able to send now: `wants()` of the connection then says
+    /// `Batch`.
     pub fn consume_output(&mut self, n: usize) {
         self.out.buf.consume(n);
+        self.output_moved();
+    }
+
+    /// Puts the output into `out`, in place of what is there, and takes its memory in exchange:
+    /// nothing is copied and, in the long run, nothing allocated. For I/O that completes later.
+    ///
+    /// What was taken counts as written, so take more only when it has been: otherwise output
+    /// piles up where no limit sees it.
+    pub fn take_output(&mut self, out: &mut Vec<u8>) {
+        self.out.take_output(out);
+        self.output_moved();
+    }
+
+    fn output_moved(&mut self) {
+        // The peer takes something: the time that it has for the rest begins anew.
+        self.timers.stop(Timer::OutputStalled);
         self.exchange_old_keys();
     }
 
-    /// Moves the output into `out`, behind what is there. Where `out` is empty its memory is taken
-    /// in exchange and nothing is copied: for I/O that completes later.
-    pub fn take_output(&mut self, out: &mut Vec<u8>) {
-        self.out.take_output(out);
-        self.exchange_old_keys();
+    /// Says how many packets the receiving half has heard ([`RecvSide::heard`]), so that silence
+    /// is not counted where the halves are apart and only data comes. For everybody else it is
+    /// known already.
+    pub const fn note_heard(&mut self, packets: u64) {
+        self.heard = packets;
     }
 
     /// The next channel that was blocked and may send now. The events say the same as
@@ -572,6 +605,30 @@ impl SendSide {
             Status::Stalled
         } else {
             Status::Open
+        }
+    }
+
+    /// What is needed next, with both halves in view: what `recv` answered last, unless something
+    /// has happened since.
+    pub(crate) fn wants(&self, recv: &RecvSide) -> Wants {
+        let event_due = match self.end {
+            Ending::Pending(_) => true,
+            Ending::Reported => return Wants::Closed,
+            Ending::None => self.out.has_failed(),
+        };
+        if event_due {
+            return Wants::Batch;
+        }
+        match self.status() {
+            Status::Paused if recv.is_at_end() && !self.is_authenticated() => Wants::Batch,
+            Status::Paused => Wants::Answer,
+            _ if self.mux.has_writable(&self.out) => Wants::Batch,
+            Status::Stalled if !recv.is_at_end() => Wants::Output,
+            _ => match recv.wants() {
+                Wants::Bytes(_) if recv.is_at_end() => Wants::Batch,
+                Wants::Bytes(n) => Wants::Bytes(n),
+                _ => Wants::Batch,
+            },
         }
     }
 
@@ -694,6 +751,10 @@ impl SendSide {
             return;
         };
         self.timers.start(Timer::Keepalive, keepalive.interval);
+        if self.status() == Status::Stalled {
+            // It is us who do not listen.
+            return;
+        }
         if self.heard != self.heard_at_keepalive {
             self.heard_at_keepalive = self.heard;
             self.keepalives_unanswered = 0;
@@ -704,9 +765,7 @@ impl SendSide {
         }
         self.keepalives_unanswered += 1;
         // Where too many requests are unanswered already, their silence is counted just as well.
-        let _ = self
-            .mux
-            .global_request(GlobalRequestType::Keepalive, Reply::Wanted, &mut self.out);
+        self.mux.keepalive(&mut self.out);
     }
 
     /// What follows a step of the key exchange: if our NEWKEYS has gone, all that waited for it.
@@ -799,6 +858,7 @@ impl SendSide {
                     return Ok(Applied::Nothing);
                 }
                 let channel = window.id;
+                self.mux.deliver(channel, data.len());
                 Ok(Applied::Channel(ChannelEvent::Data {
                     channel,
                     stream,

@@ -149,8 +149,13 @@ pub(crate) struct TimerTable {
 
 impl TimerTable {
     /// Starts `timer` anew; it is armed by the next [`arm`](Self::arm).
+    /// `Duration::MAX` is for ever: nothing is started.
     pub(crate) fn start(&mut self, timer: Timer, after: Duration) {
-        self.set(timer, Slot::Unarmed(after));
+        if after == Duration::MAX {
+            self.stop(timer);
+        } else {
+            self.set(timer, Slot::Unarmed(after));
+        }
     }
 
     /// As [`start`](Self::start), unless it runs already.
@@ -181,7 +186,7 @@ impl TimerTable {
                 self.set(timer, Slot::Unarmed(at.saturating_since(now)));
             }
         }
-        self.set(Timer::Decision, Slot::Unarmed(decision));
+        self.start(Timer::Decision, decision);
     }
 
     pub(crate) fn resume(&mut self) {
@@ -265,6 +270,16 @@ mod tests {
         assert_eq!(timers.expired(at(104)), None);
         assert_eq!(timers.expired(at(105)), Some(Timer::KeyExchange));
         assert_eq!(timers.expired(at(105)), None);
+    }
+
+    #[test]
+    fn what_may_take_for_ever_has_no_deadline() {
+        let mut timers = TimerTable::default();
+        timers.start(Timer::Rekey, Duration::MAX);
+        timers.hold(at(1), Duration::MAX);
+        assert_eq!(timers.arm(at(1)), None);
+        timers.resume();
+        assert_eq!(timers.arm(at(1)), None);
     }
 
     #[test]

@@ -32,8 +32,7 @@ use crate::transport::{Payload, Phase};
 /// The longest user name or password that is sent, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
 
-/// What a client shows to be let in.
-#[derive(Debug)]
+/// What a client shows to be let in. `Debug` shows no password.
 #[non_exhaustive]
 pub enum Credential<'a> {
     /// Nothing: asks which methods the server has (RFC 4252 section 5.2).
@@ -56,6 +55,22 @@ pub enum Credential<'a> {
         /// Whether the server is asked first.
         probe: Probe,
     },
+}
+
+impl core::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Password(_) => f.write_str("Password(..)"),
+            Self::NewPassword { .. } => f.write_str("NewPassword { .. }"),
+            Self::PrivateKey(key) => f.debug_tuple("PrivateKey").field(key).finish(),
+            Self::PublicKey { key, probe } => f
+                .debug_struct("PublicKey")
+                .field("key", key)
+                .field("probe", probe)
+                .finish(),
+        }
+    }
 }
 
 /// Whether the server is asked if a key would do before anybody is bothered to sign.
@@ -288,6 +303,16 @@ impl ClientSend {
         }
         let mut others = SignatureAlgorithm::ALL.iter().copied();
         others.find(|other| other.key_type() == key_type && taken.contains(other))
+    }
+
+    /// Whether [`next_ask`](Self::next_ask) has a question.
+    pub(super) fn has_ask(&self) -> bool {
+        match &self.auth.state {
+            State::Idle => self.session_id().is_some(),
+            State::Unusable | State::ToSign(..) => true,
+            State::Waiting(key, _) => key.key_type() != KeyType::Rsa || self.phase >= Phase::Auth,
+            _ => false,
+        }
     }
 
     /// The question to the application that is due, if any.

@@ -162,11 +162,14 @@ impl Client {
                     channel,
                     stream,
                     data,
-                } => Some(ClientEvent::Channel(ChannelEvent::Data {
-                    channel,
-                    stream,
-                    data,
-                })),
+                } => {
+                    self.send.mux.deliver(channel, data.len());
+                    Some(ClientEvent::Channel(ChannelEvent::Data {
+                        channel,
+                        stream,
+                        data,
+                    }))
+                }
                 Opened::Control(control) => self.send.apply(control, &mut self.recv, now),
             };
             if event.is_some() {
@@ -176,8 +179,11 @@ impl Client {
     }
 
     /// What is needed next.
-    pub const fn wants(&self) -> Wants {
-        self.recv.wants()
+    pub fn wants(&self) -> Wants {
+        match self.send.wants(&self.recv) {
+            Wants::Bytes(_) | Wants::Output if self.send.has_ask() => Wants::Batch,
+            wants => wants,
+        }
     }
 
     /// The size of the packet at the front of the input; see [`RecvSide::need`].
@@ -193,7 +199,9 @@ impl Client {
 
     /// Parts with the two halves, for two threads.
     pub fn split(self) -> (RecvSide, ClientSend) {
-        (self.recv, self.send)
+        let (recv, mut send) = (self.recv, self.send);
+        send.mux.stop_counting();
+        (recv, send)
     }
 }
 

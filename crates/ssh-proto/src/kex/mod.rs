@@ -178,6 +178,11 @@ impl Kex {
         matches!(self.state, State::Idle)
     }
 
+    /// Whether the application is to decide on the host key.
+    pub(crate) const fn is_deciding(&self) -> bool {
+        matches!(self.state, State::Deciding(..))
+    }
+
     pub(crate) const fn strict(&self) -> bool {
         self.strict
     }

@@ -1,7 +1,7 @@
 //! What the application does with a channel: the short-lived handle [`Channel`].
 
 use super::flow::{Blocked, Flow, Half};
-use super::{ChannelId, Mux, QUANTUM, RequestId, Stream, encoded_len, grant};
+use super::{ChannelId, Mux, RequestId, Stream, encoded_len, grant};
 use crate::error::{Misuse, RequestError};
 use crate::message::{
     ChannelClose, ChannelEof, ChannelRequest, ChannelRequestType, TerminalModes, TerminalSize,
@@ -132,15 +132,22 @@ impl<'a> Channel<'a> {
     /// Closes the channel (RFC 4254 section 5.3). What the peer still sends is dropped;
     /// [`Closed`](super::ChannelEvent::Closed) follows when the peer has closed it too.
     ///
+    /// A channel that is still opening is given up: nothing is reported of it any more, and it is
+    /// closed should the peer confirm it.
+    ///
     /// # Errors
     ///
-    /// [`Misuse::ChannelState`] before the channel is open and when it was closed already.
+    /// [`Misuse::ChannelState`] when it was closed already.
     pub fn close(&mut self) -> Result<(), Misuse> {
         let flow = self.flow()?;
-        if flow.is_opening() || flow.sending == Half::Closed {
+        if flow.sending == Half::Closed {
             return Err(Misuse::ChannelState);
         }
         flow.sending = Half::Closed;
+        if flow.is_opening() {
+            flow.stillborn = true;
+            return Ok(());
+        }
         let recipient_channel = flow.remote();
         self.out.message(&ChannelClose { recipient_channel });
         self.mux.changes += 1;
@@ -153,7 +160,9 @@ impl<'a> Channel<'a> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::ReleasedTooMuch`] if more is released than can have been received.
+    /// [`Misuse::ReleasedTooMuch`] if more is released than was delivered (after
+    /// [`split`](crate::Client::split): than was granted). [`Misuse::NoSuchChannel`] if the channel
+    /// is gone meanwhile, and then there is nothing to be done.
     pub fn release(&mut self, n: usize) -> Result<(), Misuse> {
         let flow = self.flow()?;
         if !flow.release(n) {
@@ -167,16 +176,8 @@ impl<'a> Channel<'a> {
 
     /// How many bytes [`send`](Self::send) would accept now.
     pub fn sendable(&self) -> usize {
-        let Some(flow) = self.mux.flow(self.id) else {
-            return 0;
-        };
-        let open = flow.sending == Half::Open && !self.out.is_holding();
-        let credit = usize::try_from(flow.credit()).unwrap_or(usize::MAX);
-        if open {
-            credit.min(self.out.buf.room(flow.share))
-        } else {
-            0
-        }
+        let flow = self.mux.flow(self.id).filter(|flow| flow.may_send());
+        flow.map_or(0, |flow| self.allowance(flow))
     }
 
     /// Lets this channel use all of the output buffer, so that a keystroke finds room beside
@@ -187,7 +188,15 @@ impl<'a> Channel<'a> {
     ///
     /// [`Misuse::NoSuchChannel`].
     pub fn set_interactive(&mut self) -> Result<(), Misuse> {
-        self.flow()?.share = Share::All;
+        let flow = self.flow()?;
+        let waiting = flow.share != Share::All && flow.blocked == Blocked::OnRoom;
+        flow.share = Share::All;
+        if waiting {
+            flow.blocked = Blocked::No;
+            let slot = self.id.slot;
+            self.mux.bulk.retain(|other| *other != slot);
+            self.mux.block(self.id);
+        }
         Ok(())
     }
 
@@ -207,9 +216,6 @@ impl<'a> Channel<'a> {
         if flow.is_opening() || flow.sending == Half::Closed {
             return Err(Misuse::ChannelState.into());
         }
-        if matches!(request, ChannelRequestType::PtyReq { .. }) {
-            flow.share = Share::All;
-        }
         let want_reply = reply == Reply::Wanted;
         let message = ChannelRequest {
             recipient_channel: flow.remote(),
@@ -224,6 +230,9 @@ impl<'a> Channel<'a> {
             id = Some(request);
         }
         self.out.message(&message);
+        if matches!(request, ChannelRequestType::PtyReq { .. }) {
+            self.set_interactive()?;
+        }
         Ok(id)
     }
 
@@ -353,34 +362,37 @@ impl<'a> Channel<'a> {
         }
     }
 
-    /// How many of `want` bytes may go into the next packet now; what is short of that puts the
-    /// channel where `Writable` will find it.
+    /// How many bytes may be sent now: what credit, room and the turns of others allow.
+    fn allowance(&self, flow: &Flow) -> usize {
+        let room = self.out.buf.room(flow.share);
+        let waiting = flow.blocked == Blocked::OnRoom;
+        if self.out.is_holding() || waiting || room < super::MIN_ROOM {
+            return 0;
+        }
+        let others = !self.mux.waiting(flow.share).is_empty();
+        let turn = if others { flow.quantum() } else { u64::MAX };
+        let limit = flow.credit().min(turn);
+        usize::try_from(limit).unwrap_or(usize::MAX).min(room)
+    }
+
+    /// How many of `want` bytes may go into the next packets now. A channel that may send nothing
+    /// is put where `Writable` will find it.
     fn admit(&mut self, stream: Stream, want: usize) -> Result<(DataTo, usize), Misuse> {
         let ours = self.mux.limits().maximum_packet;
-        let holding = self.out.is_holding();
         let flow = self.open_flow()?;
-        let (share, credit, quantum) = (flow.share, flow.credit(), flow.quantum());
         let to = DataTo {
             recipient: flow.remote(),
             stream,
             max: flow.maximum_packet(ours),
         };
-        let waiting = flow.blocked == Blocked::OnRoom;
-        if credit == 0 {
-            if !waiting {
-                flow.blocked = Blocked::OnCredit;
-            }
-            return Ok((to, 0));
+        let allowed = match self.mux.flow(self.id) {
+            Some(flow) => self.allowance(flow),
+            None => 0,
+        };
+        if allowed == 0 {
+            self.mux.block(self.id);
         }
-        let room = self.out.buf.room(share);
-        let others = !self.mux.queue(share).is_empty();
-        let turn = if others { quantum } else { QUANTUM.max(credit) };
-        if holding || room < super::MIN_ROOM || turn == 0 || waiting {
-            self.mux.enqueue(self.id);
-            return Ok((to, 0));
-        }
-        let limit = usize::try_from(credit.min(turn)).unwrap_or(usize::MAX);
-        Ok((to, want.min(limit).min(room)))
+        Ok((to, want.min(allowed)))
     }
 
     fn commit(&mut self, to: DataTo, n: usize) {
@@ -418,12 +430,17 @@ impl SendSlot<'_> {
 }
 
 impl Mux {
-    /// Puts a channel at the end of those that wait for room.
-    fn enqueue(&mut self, id: ChannelId) {
+    /// Notes that a channel wants to send and may not: without credit it waits for that, else at
+    /// the end of those that wait for room.
+    fn block(&mut self, id: ChannelId) {
         let Some(flow) = self.flow_mut(id) else {
             return;
         };
         if flow.blocked == Blocked::OnRoom {
+            return;
+        }
+        if flow.credit() == 0 {
+            flow.blocked = Blocked::OnCredit;
             return;
         }
         flow.blocked = Blocked::OnRoom;
@@ -433,14 +450,15 @@ impl Mux {
 
     /// The peer has granted credit to a channel that waited for it.
     pub(super) fn credit_arrived(&mut self, id: ChannelId) {
-        let waits = |flow: &Flow| flow.may_send() && flow.blocked == Blocked::OnCredit;
+        let waits =
+            |flow: &Flow| flow.may_send() && flow.blocked == Blocked::OnCredit && flow.credit() > 0;
         if self.flow(id).is_some_and(waits) {
-            self.enqueue(id);
+            self.block(id);
         }
     }
 
     /// Whether the application may send a message of `size` bytes now.
-    pub(super) fn may_send(&self, size: usize, out: &Out) -> Result<(), RequestError> {
+    pub(crate) fn may_send(&self, size: usize, out: &Out) -> Result<(), RequestError> {
         let limits = self.limits();
         let fits = if out.is_holding() {
             // The other half is for what the peer is owed.

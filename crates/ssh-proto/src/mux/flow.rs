@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!   sending:    sent <= allowed              credit = allowed - sent
-//!   receiving:  released <= received <= granted   (`received` is kept by the receive side)
+//!   receiving:  released <= received <= granted   (`received` is kept by the receive side; where
+//!                                                 the halves are apart only released <= granted)
 //!               granted <= released + window
 //! ```
 //!
@@ -49,6 +50,8 @@ pub(crate) struct Flow {
     granted: u64,
     released: u64,
     window: u32,
+    /// What the application was handed, where both halves have one owner.
+    delivered: Option<u64>,
     pub(super) sending: Half,
     pub(super) receiving: Half,
     pub(super) share: Share,
@@ -78,6 +81,7 @@ impl Flow {
             granted: window as u64,
             released: 0,
             window,
+            delivered: Some(0),
             sending: Half::Open,
             receiving: Half::Open,
             share: Share::Half,
@@ -152,13 +156,22 @@ impl Flow {
 
     /// The application is done with `n` bytes: false if it never got so many.
     #[must_use]
-    pub(super) const fn release(&mut self, n: usize) -> bool {
+    pub(super) fn release(&mut self, n: usize) -> bool {
         let released = self.released.saturating_add(n as u64);
-        if released > self.granted {
+        if released > self.granted.min(self.delivered.unwrap_or(u64::MAX)) {
             return false;
         }
         self.released = released;
         true
+    }
+
+    /// The application was handed `n` bytes; `None`: nobody can tell any more, since the halves are
+    /// apart.
+    pub(super) const fn deliver(&mut self, n: Option<usize>) {
+        self.delivered = match (self.delivered, n) {
+            (Some(delivered), Some(n)) => Some(delivered.saturating_add(n as u64)),
+            _ => None,
+        };
     }
 
     /// Credit to grant now: nothing while less than half a window is owed, or when no data can

@@ -238,7 +238,14 @@ impl Mux {
         self.unanswered = self.unanswered.saturating_sub(1);
         let flow = self.flow_mut(channel).ok_or(INTERNAL)?;
         let (window, maximum) = (message.initial_window_size, message.maximum_packet_size);
+        let given_up = flow.stillborn;
         flow.confirm(message.sender_channel, window, maximum);
+        if given_up {
+            out.message(&ChannelClose {
+                recipient_channel: message.sender_channel,
+            });
+            return Ok(Incoming::Nothing);
+        }
         if maximum == 0 {
             // Nothing could ever be sent: the channel is of no use, and is closed again.
             flow.sending = Half::Closed;
@@ -259,7 +266,11 @@ impl Mux {
     pub(crate) fn on_open_failure<'b>(&mut self, payload: &'b [u8]) -> Result<Incoming<'b>, Error> {
         let message = ChannelOpenFailure::decode(payload)?;
         let channel = self.opening(message.recipient_channel)?;
+        let given_up = self.flow(channel).is_some_and(|flow| flow.stillborn);
         self.remove(channel.slot);
+        if given_up {
+            return Ok(Incoming::Nothing);
+        }
         Ok(Incoming::Channel(ChannelEvent::OpenFailed {
             channel,
             reason: message.reason_code,

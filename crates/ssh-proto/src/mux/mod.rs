@@ -118,6 +118,8 @@ pub(crate) struct Mux {
     forwards: Vec<Forward>,
     /// The client promised to open no more sessions (OpenSSH PROTOCOL 2.2).
     no_more_sessions: bool,
+    /// What is delivered is counted: both halves have one owner.
+    counts: bool,
     /// Counts changes that the receive side's cached windows must not outlive.
     changes: u64,
 }
@@ -151,6 +153,7 @@ impl Mux {
             tickets: Tickets::new(),
             forwards: Vec::new(),
             no_more_sessions: false,
+            counts: true,
             changes: 0,
         }
     }
@@ -222,7 +225,10 @@ impl Mux {
     }
 
     /// Puts a channel into the lowest free slot.
-    fn insert(&mut self, flow: Flow) -> Option<ChannelId> {
+    fn insert(&mut self, mut flow: Flow) -> Option<ChannelId> {
+        if !self.counts {
+            flow.deliver(None);
+        }
         if self.open >= self.limits().channels {
             return None;
         }
@@ -256,13 +262,6 @@ impl Mux {
         self.tickets.forget_channel(slot);
         self.interactive.retain(|waiting| *waiting != slot);
         self.bulk.retain(|waiting| *waiting != slot);
-        while self
-            .slots
-            .last()
-            .is_some_and(|slot| slot.flow.is_none() && slot.generation == 0)
-        {
-            self.slots.pop();
-        }
         if self.open == 0 {
             // A connection that is idle holds no memory for channels that it once had. The
             // generations of the slots must live on, in 16 bytes each.
@@ -372,7 +371,6 @@ impl Mux {
                     address: address_to_bind.to_vec(),
                     port: port_number_to_bind,
                 }),
-                GlobalRequestType::Keepalive => Asked::Keepalive,
                 _ => Asked::Other,
             };
             self.asked.push_back((request_id, asked));
@@ -419,6 +417,53 @@ impl Mux {
             }
         }
         None
+    }
+
+    /// Whether [`next_writable`](Self::next_writable) has somebody to look at.
+    pub(crate) fn has_writable(&self, out: &Out) -> bool {
+        let room = |share| out.buf.room(share) >= MIN_ROOM;
+        !out.is_holding()
+            && (!self.interactive.is_empty() && room(Share::All)
+                || !self.bulk.is_empty() && room(Share::Half))
+    }
+
+    /// Asks for a sign of life. Where too many requests are unanswered already, their silence is
+    /// counted just as well.
+    pub(crate) fn keepalive(&mut self, out: &mut Out) {
+        if let Ok(request) = self.ask() {
+            self.asked.push_back((request, Asked::Keepalive));
+            let request = GlobalRequestType::Keepalive;
+            out.message(&GlobalRequest {
+                want_reply: true,
+                request,
+            });
+        }
+    }
+
+    const fn waiting(&self, share: Share) -> &VecDeque<u32> {
+        match share {
+            Share::All => &self.interactive,
+            Share::Half => &self.bulk,
+        }
+    }
+
+    /// The application was handed data of a channel.
+    pub(crate) fn deliver(&mut self, id: ChannelId, n: usize) {
+        if let Some(flow) = self.flow_mut(id) {
+            flow.deliver(Some(n));
+        }
+    }
+
+    /// The halves are apart from now on: what is delivered cannot be counted.
+    pub(crate) fn stop_counting(&mut self) {
+        self.counts = false;
+        for flow in self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.flow.as_deref_mut())
+        {
+            flow.deliver(None);
+        }
     }
 
     const fn queue(&mut self, share: Share) -> &mut VecDeque<u32> {

@@ -29,6 +29,9 @@ use crate::time::Instant;
 use crate::transport::{Payload, Phase};
 use crate::wire::NameList;
 
+/// The longest banner in bytes, so that it fits into anybody's packets.
+pub(super) const MAX_BANNER: usize = 8 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Auth {
     limits: AuthLimits,
@@ -182,12 +185,13 @@ impl ServerSend {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Value`] above 8 KiB; [`Misuse::Ended`] when authentication has ended.
+    /// [`Misuse::Value`] above 8 KiB; [`Misuse::Ended`] before authentication has begun and after
+    /// it has ended.
     pub fn banner(&mut self, text: &str) -> Result<(), Misuse> {
         if self.send.phase != Phase::Auth || self.send.has_ended() {
             return Err(Misuse::Ended);
         }
-        if text.len() > 8 * 1024 {
+        if text.len() > MAX_BANNER {
             return Err(Misuse::Value);
         }
         self.send.out.message(&UserauthBanner {
@@ -255,6 +259,7 @@ impl ServerSend {
                     return Err(PeerMisbehaved::ServiceUnknown.into());
                 }
                 self.send.out.message(&ServiceAccept { service_name });
+                // Asked for again, nothing else changes: least of all what was proven already.
                 self.send.phase = Phase::Auth;
                 Ok(None)
             }
@@ -292,6 +297,18 @@ impl ServerSend {
             self.auth.user = user.to_vec();
             self.auth.proven = Vec::new();
             self.auth.remaining = None;
+        }
+        // What was proven already, or was never offered, proves nothing now (one factor is not two).
+        let methods = self.auth.can_continue();
+        let offered = match request.method {
+            AuthMethod::None => self.auth.remaining.is_none(),
+            AuthMethod::Password { .. } => methods.password,
+            AuthMethod::Publickey { .. } => methods.publickey,
+            _ => false,
+        };
+        if !offered {
+            self.refuse();
+            return Ok(None);
         }
         Ok(match request.method {
             AuthMethod::None => Some(AuthEvent::None {

@@ -6,11 +6,11 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-use auth::Auth;
+use auth::{Auth, MAX_BANNER};
 
 use crate::algorithm::SignatureAlgorithm;
 pub use crate::auth::{AuthenticatedBy, SignRequest};
-use crate::config::{ConfigError, ServerConfig};
+use crate::config::{ConfigError, HostKey, ServerConfig};
 use crate::error::{End, Error, Misuse};
 use crate::escape::Escaped;
 use crate::key::PublicKey;
@@ -155,6 +155,26 @@ impl Server {
                 .iter()
                 .any(|key| key.public_key().key_type() == algorithm.key_type())
         });
+        let key_type = |key: &HostKey| key.public_key().key_type();
+        let twice = host_keys.iter().enumerate().any(|(n, key)| {
+            host_keys
+                .iter()
+                .take(n)
+                .any(|other| key_type(other) == key_type(key))
+        });
+        if twice {
+            let reason = "has two keys of one type: clients ask for a type".into();
+            return Err(ConfigError {
+                field: "host_keys",
+                reason,
+            });
+        }
+        if banner.len() > MAX_BANNER {
+            return Err(ConfigError {
+                field: "banner",
+                reason: "is longer than 8192 bytes".into(),
+            });
+        }
         if !usable {
             let reason = "has no key that `algorithms.host_key` can use".into();
             return Err(ConfigError {
@@ -194,11 +214,14 @@ impl Server {
                     channel,
                     stream,
                     data,
-                } => Some(ServerEvent::Channel(ChannelEvent::Data {
-                    channel,
-                    stream,
-                    data,
-                })),
+                } => {
+                    self.send.mux.deliver(channel, data.len());
+                    Some(ServerEvent::Channel(ChannelEvent::Data {
+                        channel,
+                        stream,
+                        data,
+                    }))
+                }
                 Opened::Control(control) => self.send.apply(control, &mut self.recv, now),
             };
             if event.is_some() {
@@ -208,8 +231,8 @@ impl Server {
     }
 
     /// What is needed next.
-    pub const fn wants(&self) -> Wants {
-        self.recv.wants()
+    pub fn wants(&self) -> Wants {
+        self.send.wants(&self.recv)
     }
 
     /// The size of the packet at the front of the input; see [`RecvSide::need`].
@@ -225,7 +248,9 @@ impl Server {
 
     /// Parts with the two halves, for two threads.
     pub fn split(self) -> (RecvSide, ServerSend) {
-        (self.recv, self.send)
+        let (recv, mut send) = (self.recv, self.send);
+        send.mux.stop_counting();
+        (recv, send)
     }
 }
 

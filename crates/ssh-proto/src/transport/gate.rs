@@ -9,6 +9,7 @@
 //!                                                                            any time: KEXINIT
 //! ```
 
+use crate::error::PeerMisbehaved;
 use crate::message::number::*;
 use crate::message::{self, Direction};
 
@@ -86,6 +87,15 @@ impl View {
         matches!(self.phase, Phase::KexInit | Phase::Kex)
     }
 
+    /// Which rule a refused message breaks.
+    pub(crate) const fn refusal(&self, number: u8) -> PeerMisbehaved {
+        match (number, self.kex) {
+            (SSH_MSG_KEXINIT, Some(_)) => PeerMisbehaved::KexInitTwice,
+            (SSH_MSG_KEXINIT, None) => PeerMisbehaved::RekeyBeforeAuthentication,
+            _ => PeerMisbehaved::UnexpectedMessage(number),
+        }
+    }
+
     /// Judges a message by its number.
     pub(crate) fn judge(&self, number: u8) -> Verdict {
         use Verdict::{Accept, Ignore, Refuse, Unknown};
@@ -127,6 +137,8 @@ impl View {
             _ if self.first_kex() => Refuse,
             SSH_MSG_NEWKEYS | 30..=49 => Refuse,
             _ if wrong_way => Refuse,
+            // Some clients ask again before each attempt to authenticate.
+            SSH_MSG_SERVICE_REQUEST if self.phase == Phase::Auth => Accept,
             SSH_MSG_SERVICE_REQUEST | SSH_MSG_SERVICE_ACCEPT => {
                 if self.phase == Phase::Service {
                     Accept

@@ -30,11 +30,22 @@ pub(crate) enum Packet<'b> {
 }
 
 /// A packet's payload: never empty.
-#[derive(Debug)]
 pub(crate) struct Payload<'b> {
     pub(crate) seq: u32,
     pub(crate) number: u8,
     pub(crate) bytes: &'b [u8],
+}
+
+/// Shows no contents: they may be a password.
+impl core::fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "Payload(number {}, {} bytes)",
+            self.number,
+            self.bytes.len()
+        )
+    }
 }
 
 #[derive(Debug)]
