@@ -44,7 +44,6 @@ fn data_since(bench: &Bench<Client>, from: usize) -> Vec<(u32, usize)> {
 /// The server of this session does not read for a while.
 struct SlowReader {
     session: Session,
-    waits: u32,
     most: usize,
 }
 
@@ -65,7 +64,6 @@ fn slow_reader_is_bounded() {
     config.transport.limits.window = 64 * 1024;
     let mut app = SlowReader {
         session: Session::new(vec![pattern(3_000_000, 1)]),
-        waits: 0,
         most: 0,
     };
     app.session.server.reads = false;
@@ -78,7 +76,6 @@ fn slow_reader_is_bounded() {
     assert!(pair.run(&mut app));
     app.session.check();
     assert!(app.most <= 64 * 1024, "{}", app.most);
-    assert_eq!(app.waits, 0);
 }
 
 #[test]
@@ -254,9 +251,8 @@ fn a_slot_that_is_dropped_never_was() {
             slot.commit(n);
         }
         let channel = bench.peer.channel(id).expect("open");
-        let mut forgotten = channel.reserve(50).expect("open");
-        forgotten.room().fill(0xdd);
-        std::mem::forget(forgotten);
+        let mut unused = channel.reserve(50).expect("open");
+        unused.room().fill(0xdd);
     }
     bench.turn();
     let mut all = Vec::new();

@@ -90,7 +90,7 @@ impl Echo {
         }
     }
 
-    fn authenticate(&mut self, server: &mut Server, event: AuthEvent<'_>) {
+    fn authenticate(&self, server: &mut Server, event: AuthEvent<'_>) {
         let done = match event {
             AuthEvent::None { decision, .. } => server.reject(decision),
             AuthEvent::Password {
