@@ -79,6 +79,15 @@ impl SigningKey {
         PrivateKey::generate(key_type, random).map(Self::from)
     }
 
+    /// The key as one that `ssh-proto` signs with by itself, unless it is an RSA key, which is
+    /// given back.
+    pub fn into_private(self) -> Result<PrivateKey, Self> {
+        match self.0 {
+            Kind::Core(key) => Ok(*key),
+            rsa @ Kind::Rsa { .. } => Err(Self(rsa)),
+        }
+    }
+
     /// The public half.
     pub fn public_key(&self) -> &PublicKey {
         match &self.0 {

@@ -472,7 +472,6 @@ mod tests {
         for &kex in KexAlgorithm::ALL {
             let suffix = match kex.hash() {
                 HashAlgorithm::Sha256 => "sha256",
-                HashAlgorithm::Sha384 => "sha384",
                 HashAlgorithm::Sha512 => "sha512",
             };
             assert!(kex.name().contains(suffix));

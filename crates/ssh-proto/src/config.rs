@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::algorithm::Algorithms;
+use crate::algorithm::{Algorithms, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
 
 /// What both roles have in common.
@@ -63,7 +63,7 @@ pub struct ClientConfig {
 }
 
 /// Settings of a server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
     /// What both roles have in common.
@@ -75,6 +75,21 @@ pub struct ServerConfig {
     pub banner: String,
     /// Methods that a failed client is told it can continue with.
     pub methods: Methods,
+    /// How users may sign. Announced as `server-sig-algs` (RFC 8308 section 3.1); an attempt with
+    /// any other algorithm fails.
+    pub user_signatures: Vec<SignatureAlgorithm>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            transport: TransportConfig::default(),
+            host_keys: Vec::new(),
+            banner: String::new(),
+            methods: Methods::default(),
+            user_signatures: Preset::SIGNATURES.to_vec(),
+        }
+    }
 }
 
 /// A host key of a server.
@@ -185,7 +200,7 @@ pub struct Limits {
     /// Length of a password (server); a longer one fails without being looked at.
     pub password: usize,
     /// Bytes in one direction after which keys are exchanged (RFC 4253 section 9). Four times as
-    /// many end the connection.
+    /// many received, and `window_total`, end the connection: the peer ignores that it was asked.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
     pub rekey_packets: u64,

@@ -89,6 +89,10 @@ impl Out {
             return;
         }
         let start = held.len();
+        if held.capacity() == 0 {
+            // All of it at once: a reallocation would leave a copy behind that is not wiped.
+            held.reserve_exact(self.held_limit);
+        }
         held.put_u32(0);
         message.encode(&mut **held);
         let length = held.len().saturating_sub(start + 4);

@@ -63,6 +63,7 @@ struct RecvLimits {
     packets_before_auth: u64,
     bytes_before_auth: u64,
     rekey_bytes: u64,
+    rekey_bytes_hard: u64,
     rekey_packets: u64,
     maximum_packet: u32,
 }
@@ -134,6 +135,12 @@ impl RecvSide {
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
                 rekey_bytes: limits.rekey_bytes,
+                // What is under way when we ask for new keys is bounded by the windows, since no
+                // credit is granted until we have them.
+                rekey_bytes_hard: limits
+                    .rekey_bytes
+                    .saturating_mul(4)
+                    .saturating_add(limits.window_total),
                 rekey_packets: limits.rekey_packets,
                 maximum_packet: limits.maximum_packet,
             },
@@ -229,7 +236,7 @@ impl RecvSide {
             self.count_before_auth(payload.bytes.len())?;
         }
         let used = self.opener.used();
-        if authenticated && used.bytes > self.limits.rekey_bytes.saturating_mul(4) {
+        if authenticated && used.bytes > self.limits.rekey_bytes_hard {
             return Err(LimitExceeded::RekeyIgnored.into());
         }
         match self.view.judge(payload.number) {

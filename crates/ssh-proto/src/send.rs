@@ -292,10 +292,160 @@ impl Sink for PacketSink<'_> {
 }
 
 /// Makes `storage` at least `size` long. Its callers are bounded by the marks and by the size of
-/// one message.
+/// one message. What is left behind is wiped: it may hold a message in clear.
 fn grow(storage: &mut Vec<u8>, size: usize) {
     if storage.len() < size {
         let size = size.max(storage.len() * 2).max(MIN_STORAGE);
-        storage.resize(size, 0);
+        let mut larger = Vec::with_capacity(size);
+        larger.extend_from_slice(storage);
+        larger.resize(size, 0);
+        core::mem::replace(storage, larger).zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::testing::SeededRandom;
+    use crate::recv::RecvBuf;
+    use crate::transport::{Opener, Packet};
+
+    const TO: DataTo = DataTo {
+        recipient: 5,
+        stream: Stream::Data,
+        max: 1000,
+    };
+
+    struct Fixture {
+        buf: SendBuf,
+        sealer: Sealer,
+        streams: Streams,
+    }
+
+    impl Fixture {
+        fn new(mark: usize) -> Self {
+            let streams = Streams::new(&mut SeededRandom::new(1)).unwrap();
+            Self {
+                buf: SendBuf::new(mark),
+                sealer: Sealer::new(),
+                streams,
+            }
+        }
+
+        fn send(&mut self, to: DataTo, data: &[u8]) -> usize {
+            let room = self
+                .buf
+                .reserve(to, data.len(), &mut self.sealer, &mut self.streams);
+            let room = room.unwrap();
+            let n = room.len();
+            room.copy_from_slice(&data[..n]);
+            self.buf.commit(to, n);
+            n
+        }
+
+        /// Takes all output and returns the payloads in it.
+        fn payloads(&mut self) -> Vec<Vec<u8>> {
+            let mut rx = RecvBuf::new();
+            let output = self
+                .buf
+                .output(&mut self.sealer, &mut self.streams)
+                .unwrap();
+            rx.push(output);
+            let n = output.len();
+            self.buf.consume(n);
+            let mut opener = Opener::new();
+            let mut payloads = Vec::new();
+            while let Packet::Payload(payload) =
+                opener.next(&mut rx.batch(), 35_000, false).unwrap()
+            {
+                payloads.push(payload.bytes.to_vec());
+            }
+            assert!(rx.is_empty());
+            payloads
+        }
+    }
+
+    #[test]
+    fn small_writes_to_one_channel_become_one_packet() {
+        let mut f = Fixture::new(1 << 16);
+        for piece in [&b"ab"[..], b"c", b"def"] {
+            assert_eq!(f.send(TO, piece), piece.len());
+        }
+        assert_eq!(f.payloads(), [b"\x5e\0\0\0\x05\0\0\0\x06abcdef"]);
+        assert!(f.buf.is_empty());
+    }
+
+    #[test]
+    fn another_channel_or_stream_or_a_full_packet_begins_a_new_one() {
+        let mut f = Fixture::new(1 << 16);
+        f.send(TO, b"a");
+        f.send(
+            DataTo {
+                stream: Stream::STDERR,
+                ..TO
+            },
+            b"b",
+        );
+        f.send(DataTo { recipient: 6, ..TO }, b"c");
+        assert_eq!(
+            f.send(TO, &[b'd'; 1500]),
+            1000,
+            "no more than fits into a packet"
+        );
+        f.send(TO, b"e");
+        let payloads = f.payloads();
+        assert_eq!(payloads.len(), 5);
+        assert_eq!(payloads[1], b"\x5f\0\0\0\x05\0\0\0\x01\0\0\0\x01b");
+        assert_eq!(payloads[4], b"\x5e\0\0\0\x05\0\0\0\x01e");
+    }
+
+    #[test]
+    fn a_room_that_is_not_committed_never_was() {
+        let mut f = Fixture::new(1 << 16);
+        f.buf
+            .reserve(TO, 100, &mut f.sealer, &mut f.streams)
+            .unwrap()
+            .fill(b'x');
+        assert!(f.buf.is_empty());
+        f.send(TO, b"a");
+        f.buf
+            .reserve(TO, 100, &mut f.sealer, &mut f.streams)
+            .unwrap()
+            .fill(b'x');
+        assert_eq!(f.payloads(), [b"\x5e\0\0\0\x05\0\0\0\x01a"]);
+    }
+
+    #[test]
+    fn data_is_refused_above_the_mark_until_all_is_written() {
+        let mut f = Fixture::new(4000);
+        while f.buf.room(Share::All) > 0 {
+            f.send(TO, &[0; 1000]);
+        }
+        let (len, capacity) = {
+            let output = f.buf.output(&mut f.sealer, &mut f.streams).unwrap();
+            (output.len(), f.buf.capacity())
+        };
+        f.buf.consume(len - 1);
+        assert_eq!(f.buf.room(Share::All), 0, "one byte still waits");
+        f.buf.consume(1);
+        assert_eq!(f.buf.room(Share::All), 4000);
+        assert_eq!(f.buf.room(Share::Half), 2000);
+        f.buf.give_back();
+        assert!(capacity > 0 && f.buf.capacity() == 0);
+    }
+
+    #[test]
+    fn output_that_is_taken_is_not_copied() {
+        let mut f = Fixture::new(1 << 16);
+        f.send(TO, b"a");
+        let storage = f.buf.storage.as_ptr();
+        let mut out = Vec::new();
+        f.buf.take(&mut out, &mut f.sealer, &mut f.streams).unwrap();
+        assert_eq!(out.as_ptr(), storage);
+        assert!(f.buf.is_empty() && !out.is_empty());
+        f.send(TO, b"b");
+        let n = out.len();
+        f.buf.take(&mut out, &mut f.sealer, &mut f.streams).unwrap();
+        assert_eq!(out.len(), 2 * n, "behind what is there");
     }
 }

@@ -120,6 +120,8 @@ pub struct SendSide {
     gate: Option<u64>,
     end: Ending,
     pub(crate) peer_extensions: PeerExtensions,
+    /// Server: how users may sign.
+    pub(crate) user_signatures: Vec<SignatureAlgorithm>,
     /// What the receive side has heard, as of the last time it was in hand.
     heard: u64,
     heard_at_keepalive: u64,
@@ -156,6 +158,7 @@ impl SendSide {
             gate: None,
             end: Ending::None,
             peer_extensions: PeerExtensions::default(),
+            user_signatures: Vec::new(),
             heard: 0,
             heard_at_keepalive: 0,
             keepalives_unanswered: 0,
@@ -482,6 +485,16 @@ impl SendSide {
         self.exchange_old_keys();
     }
 
+    /// The next channel that was blocked and may send now. The events say the same as
+    /// [`ChannelEvent::Writable`]; this is for drivers that own the halves apart, whose receiving
+    /// half may be waiting in a read while output drains.
+    pub fn poll_writable(&mut self) -> Option<ChannelId> {
+        if self.has_ended() || self.is_waiting_for_answer() {
+            return None;
+        }
+        self.mux.next_writable(&self.out)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` for no deadline.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         if self.has_ended() {
@@ -722,7 +735,7 @@ impl SendSide {
             return;
         }
         let mut algorithms = String::new();
-        for algorithm in SignatureAlgorithm::ALL {
+        for algorithm in &self.user_signatures {
             if !algorithms.is_empty() {
                 algorithms.push(',');
             }

@@ -2,7 +2,7 @@
 //!
 //! The core has no clock. Inputs carry `now`; methods of the application do not, so they leave a
 //! timer *unarmed* with a duration, and `poll_timeout(now)` arms it. While a decision is out
-//! ([`Timer::Decision`]) every other timer stands still and keeps what it had left.
+//! (`Timer::Decision`) every other timer stands still and keeps what it had left.
 //!
 //! ```text
 //!   Off --start(d)--> Unarmed(d) --arm(now)--> At(now + d) --expired(now)--> Off
@@ -143,7 +143,7 @@ enum Slot {
 #[derive(Debug, Default)]
 pub(crate) struct TimerTable {
     slots: [Slot; Timer::ALL.len()],
-    /// A decision is out: only [`Timer::Decision`] runs.
+    /// A decision is out: only `Timer::Decision` runs.
     held: bool,
 }
 
@@ -173,7 +173,7 @@ impl TimerTable {
         *self = Self::default();
     }
 
-    /// Lets only [`Timer::Decision`] run; the others keep the time that they had left.
+    /// Lets only `Timer::Decision` run; the others keep the time that they had left.
     pub(crate) fn hold(&mut self, now: Instant, decision: Duration) {
         self.held = true;
         for timer in Timer::ALL {

@@ -116,8 +116,9 @@ impl ClientSend {
     ///
     /// # Errors
     ///
-    /// [`Misuse::Token`] if the token is of another connection; [`Misuse::Ended`]. A name or
-    /// password above 8 KiB is [`Misuse::Value`] and ends the connection, since the token is gone.
+    /// [`Misuse::Token`] if the token is of another connection; [`Misuse::Ended`];
+    /// [`Misuse::Value`] if a name or password is longer than 8 KiB, in which case another
+    /// credential is asked for.
     pub fn authenticate(
         &mut self,
         token: AuthToken,
@@ -132,7 +133,7 @@ impl ClientSend {
             _ => 0,
         };
         if user.len().max(passwords) > MAX_TEXT {
-            self.fail(Error::Signer);
+            self.auth.state = State::Unusable;
             return Err(Misuse::Value);
         }
         match credential {

@@ -12,7 +12,6 @@ use crate::wire::Sink;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HashAlgorithm {
     Sha256,
-    Sha384,
     Sha512,
 }
 
@@ -21,7 +20,6 @@ impl HashAlgorithm {
     pub(crate) const fn output_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
-            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -48,7 +46,6 @@ pub(crate) struct Hash {
 #[derive(Clone)]
 enum State {
     Sha256(sha2::Sha256),
-    Sha384(sha2::Sha384),
     Sha512(sha2::Sha512),
 }
 
@@ -57,7 +54,6 @@ impl Hash {
         Self {
             state: match algorithm {
                 HashAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
-                HashAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
                 HashAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
             },
         }
@@ -66,7 +62,6 @@ impl Hash {
     pub(crate) fn finish(self) -> Digest {
         match self.state {
             State::Sha256(hash) => Digest::take(hash.finalize().as_mut_slice()),
-            State::Sha384(hash) => Digest::take(hash.finalize().as_mut_slice()),
             State::Sha512(hash) => Digest::take(hash.finalize().as_mut_slice()),
         }
     }
@@ -76,7 +71,6 @@ impl Sink for Hash {
     fn put(&mut self, bytes: &[u8]) {
         match &mut self.state {
             State::Sha256(hash) => hash.update(bytes),
-            State::Sha384(hash) => hash.update(bytes),
             State::Sha512(hash) => hash.update(bytes),
         }
     }
@@ -149,11 +143,6 @@ mod tests {
             (
                 HashAlgorithm::Sha256,
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            ),
-            (
-                HashAlgorithm::Sha384,
-                "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed\
-                 8086072ba1e7cc2358baeca134c825a7",
             ),
             (
                 HashAlgorithm::Sha512,

@@ -18,7 +18,6 @@ pub(crate) struct HmacKey {
 
 enum State {
     Sha256(Hmac<sha2::Sha256>),
-    Sha384(Hmac<sha2::Sha384>),
     Sha512(Hmac<sha2::Sha512>),
 }
 
@@ -29,7 +28,6 @@ impl HmacKey {
         Ok(Self {
             state: match hash {
                 HashAlgorithm::Sha256 => State::Sha256(Hmac::new_from_slice(key).map_err(refused)?),
-                HashAlgorithm::Sha384 => State::Sha384(Hmac::new_from_slice(key).map_err(refused)?),
                 HashAlgorithm::Sha512 => State::Sha512(Hmac::new_from_slice(key).map_err(refused)?),
             },
         })
@@ -39,7 +37,6 @@ impl HmacKey {
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> Digest {
         match &self.state {
             State::Sha256(key) => finish(key.clone(), parts),
-            State::Sha384(key) => finish(key.clone(), parts),
             State::Sha512(key) => finish(key.clone(), parts),
         }
     }
@@ -88,20 +85,14 @@ mod tests {
     /// RFC 4231 test cases 1, 2 and 6.
     #[test]
     fn rfc4231_vectors() {
-        const HASHES: [HashAlgorithm; 3] = [
-            HashAlgorithm::Sha256,
-            HashAlgorithm::Sha384,
-            HashAlgorithm::Sha512,
-        ];
-        struct Case(&'static [u8], &'static [u8], [&'static str; 3]);
+        const HASHES: [HashAlgorithm; 2] = [HashAlgorithm::Sha256, HashAlgorithm::Sha512];
+        struct Case(&'static [u8], &'static [u8], [&'static str; 2]);
         let cases = [
             Case(
                 &[0x0b; 20],
                 b"Hi There",
                 [
                     "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
-                    "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59c\
-                 faea9ea9076ede7f4af152e8b2fa9cb6",
                     "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde\
                  daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
                 ],
@@ -111,8 +102,6 @@ mod tests {
                 b"what do ya want for nothing?",
                 [
                     "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-                    "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e\
-                 8e2240ca5e69e2c78b3239ecfab21649",
                     "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
                  9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
                 ],
@@ -122,8 +111,6 @@ mod tests {
                 b"Test Using Larger Than Block-Size Key - Hash Key First",
                 [
                     "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
-                    "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c6\
-                 0c2ef6ab4030fe8296248df163f44952",
                     "80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f352\
                  6b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598",
                 ],

@@ -67,7 +67,6 @@ pub(crate) fn rsa_pkcs1(
     let parameters = match hash {
         HashAlgorithm::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
         HashAlgorithm::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
-        HashAlgorithm::Sha384 => return Err(CryptoError::Internal),
     };
     if !RSA_BITS.contains(&n.bits()) {
         return Err(CryptoError::Key);

@@ -296,12 +296,12 @@ impl Kex {
     ) -> Result<Box<NegotiationReport>, Error> {
         let theirs = KexInit::decode(payload)?;
         self.start(out)?;
-        let ExpectKexInit {
+        let State::ExpectKexInit(ExpectKexInit {
             payload: our_payload,
             guess,
-        } = match mem::take(&mut self.state) {
-            State::ExpectKexInit(state) => state,
-            _ => return Err(PeerMisbehaved::KexInitTwice.into()),
+        }) = mem::take(&mut self.state)
+        else {
+            return Err(PeerMisbehaved::KexInitTwice.into());
         };
         self.markers(theirs.kex_algorithms, seq)?;
         let ours = self.algorithms();

@@ -346,10 +346,11 @@ impl<'a> Channel<'a> {
 
     fn open_flow(&mut self) -> Result<&mut Flow, Misuse> {
         let flow = self.flow()?;
-        if flow.is_opening() || flow.sending != Half::Open {
-            return Err(Misuse::ChannelState);
+        if flow.may_send() {
+            Ok(flow)
+        } else {
+            Err(Misuse::ChannelState)
         }
-        Ok(flow)
     }
 
     /// How many of `want` bytes may go into the next packet now; what is short of that puts the
@@ -432,10 +433,8 @@ impl Mux {
 
     /// The peer has granted credit to a channel that waited for it.
     pub(super) fn credit_arrived(&mut self, id: ChannelId) {
-        if self
-            .flow(id)
-            .is_some_and(|flow| flow.blocked == Blocked::OnCredit)
-        {
+        let waits = |flow: &Flow| flow.may_send() && flow.blocked == Blocked::OnCredit;
+        if self.flow(id).is_some_and(waits) {
             self.enqueue(id);
         }
     }

@@ -102,6 +102,11 @@ impl Flow {
         self.remote.is_none()
     }
 
+    /// Whether data may be sent at all.
+    pub(super) fn may_send(&self) -> bool {
+        !self.is_opening() && self.sending == Half::Open
+    }
+
     /// The peer's number of the channel.
     pub(super) const fn remote(&self) -> u32 {
         match self.remote {

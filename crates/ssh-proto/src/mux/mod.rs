@@ -17,6 +17,7 @@ mod incoming;
 mod replies;
 mod tickets;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -88,7 +89,8 @@ enum Asked {
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
-    flow: Option<Flow>,
+    /// Boxed, so that a slot that was used once costs 16 bytes.
+    flow: Option<Box<Flow>>,
 }
 
 #[derive(Debug)]
@@ -179,14 +181,14 @@ impl Mux {
     fn flow(&self, id: ChannelId) -> Option<&Flow> {
         let slot = self.slots.get(id.slot as usize)?;
         slot.flow
-            .as_ref()
+            .as_deref()
             .filter(|_| slot.generation == id.generation)
     }
 
     fn flow_mut(&mut self, id: ChannelId) -> Option<&mut Flow> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         slot.flow
-            .as_mut()
+            .as_deref_mut()
             .filter(|_| slot.generation == id.generation)
     }
 
@@ -232,7 +234,7 @@ impl Mux {
         let place = self.slots.get_mut(slot)?;
         self.window_granted = self.window_granted.saturating_add(u64::from(flow.window()));
         self.open += 1;
-        place.flow = Some(flow);
+        place.flow = Some(Box::new(flow));
         Some(ChannelId {
             slot: u32::try_from(slot).ok()?,
             generation: place.generation,
@@ -407,11 +409,13 @@ impl Mux {
             if out.buf.room(share) < MIN_ROOM {
                 continue;
             }
-            let queue = self.queue(share);
-            if let Some(slot) = queue.pop_front() {
-                let id = self.id(slot)?;
-                self.flow_mut(id)?.turn(QUANTUM);
-                return Some(id);
+            while let Some(slot) = self.queue(share).pop_front() {
+                let id = self.id(slot);
+                let waiting = id.and_then(|id| Some((id, self.flow_mut(id)?)));
+                if let Some((id, flow)) = waiting.filter(|(_, flow)| flow.may_send()) {
+                    flow.turn(QUANTUM);
+                    return Some(id);
+                }
             }
         }
         None

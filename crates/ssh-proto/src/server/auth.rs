@@ -33,6 +33,8 @@ use crate::wire::NameList;
 pub(super) struct Auth {
     limits: AuthLimits,
     methods: Methods,
+    /// What this user can still continue with, once something is proven.
+    remaining: Option<Methods>,
     banner: String,
     user: Vec<u8>,
     /// What this user has proven already.
@@ -69,6 +71,7 @@ impl Auth {
                 password: limits.password,
             },
             methods,
+            remaining: None,
             banner,
             user: Vec::new(),
             proven: Vec::new(),
@@ -77,6 +80,14 @@ impl Auth {
             none_asked: false,
             pending: None,
         }
+    }
+
+    /// What a failure names.
+    //= rfc4252#section-5.1
+    //# Already successfully completed authentications SHOULD NOT be included in the name-list,
+    //# unless they should be performed again for some reason.
+    fn can_continue(&self) -> Methods {
+        self.remaining.unwrap_or(self.methods)
     }
 }
 
@@ -118,6 +129,7 @@ impl ServerSend {
     ) -> Result<(), Misuse> {
         let by = self.decided(&decision)?;
         self.auth.proven.push(by);
+        self.auth.remaining = Some(methods);
         self.failure(methods, true);
         Ok(())
     }
@@ -130,7 +142,7 @@ impl ServerSend {
     pub fn reject(&mut self, decision: AuthDecision) -> Result<(), Misuse> {
         let by = self.decided(&decision)?;
         if by == AuthenticatedBy::None && !mem::replace(&mut self.auth.none_asked, true) {
-            self.failure(self.auth.methods, false);
+            self.failure(self.auth.can_continue(), false);
         } else {
             self.refuse();
         }
@@ -162,7 +174,7 @@ impl ServerSend {
     pub fn decline(&mut self, offer: KeyOffer) -> Result<(), Misuse> {
         self.send.lower_gate(offer.0)?;
         self.auth.pending = None;
-        self.failure(self.auth.methods, false);
+        self.failure(self.auth.can_continue(), false);
         Ok(())
     }
 
@@ -199,7 +211,7 @@ impl ServerSend {
         if self.auth.failures >= self.auth.limits.failures {
             self.send.fail(AuthenticationError::TooManyAttempts.into());
         } else {
-            self.failure(self.auth.methods, false);
+            self.failure(self.auth.can_continue(), false);
         }
     }
 
@@ -279,6 +291,7 @@ impl ServerSend {
         if self.auth.user != user {
             self.auth.user = user.to_vec();
             self.auth.proven = Vec::new();
+            self.auth.remaining = None;
         }
         Ok(match request.method {
             AuthMethod::None => Some(AuthEvent::None {
@@ -307,7 +320,11 @@ impl ServerSend {
                 key,
                 signature,
             } => {
-                let Some((algorithm, key)) = parse_key(algorithm, key) else {
+                let parsed = parse_key(algorithm, key);
+                // Exactly what was announced: one kind of ECDSA does not let in the others.
+                let Some((algorithm, key)) =
+                    parsed.filter(|(algorithm, _)| self.send.user_signatures.contains(algorithm))
+                else {
                     self.refuse();
                     return Ok(None);
                 };

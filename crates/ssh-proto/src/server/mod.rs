@@ -3,6 +3,7 @@
 mod auth;
 
 use alloc::boxed::Box;
+use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 use auth::Auth;
@@ -11,6 +12,7 @@ use crate::algorithm::SignatureAlgorithm;
 pub use crate::auth::{AuthenticatedBy, SignRequest};
 use crate::config::{ConfigError, ServerConfig};
 use crate::error::{End, Error, Misuse};
+use crate::escape::Escaped;
 use crate::key::PublicKey;
 use crate::mux::{ChannelEvent, GlobalEvent};
 use crate::random::Random;
@@ -41,7 +43,6 @@ pub enum ServerEvent<'b> {
 
 /// Somebody wants to come in. Nothing goes on until the question is answered; what the user
 /// proved before stands in [`proven`](ServerSend::proven).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum AuthEvent<'b> {
     /// Without a credential (RFC 4252 section 5.2). Clients begin with it to learn the methods:
@@ -88,6 +89,26 @@ pub enum AuthEvent<'b> {
     },
 }
 
+/// Without passwords and signatures: events end up in logs.
+impl fmt::Debug for AuthEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, user) = match self {
+            Self::None { user, .. } => ("None", user),
+            Self::Password { user, .. } => ("Password", user),
+            Self::KeyOffered { user, .. } => ("KeyOffered", user),
+            Self::KeyProven { user, .. } => ("KeyProven", user),
+        };
+        let mut shown = f.debug_struct(name);
+        shown.field("user", &Escaped(user));
+        if let Self::KeyOffered { key, algorithm, .. } | Self::KeyProven { key, algorithm, .. } =
+            self
+        {
+            shown.field("key", key).field("algorithm", algorithm);
+        }
+        shown.finish_non_exhaustive()
+    }
+}
+
 /// Takes the answer to an attempt to come in.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the client waits for the answer"]
@@ -127,6 +148,7 @@ impl Server {
             host_keys,
             banner,
             methods,
+            user_signatures,
         } = config;
         let usable = transport.algorithms.host_key.iter().any(|algorithm| {
             host_keys
@@ -141,13 +163,14 @@ impl Server {
             });
         }
         let auth = Auth::new(&transport.limits, banner, methods);
-        let (send, recv) = SendSide::new(
+        let (mut send, recv) = SendSide::new(
             Role::Server,
             transport,
             host_keys,
             alloc::vec::Vec::new(),
             random,
         )?;
+        send.user_signatures = user_signatures;
         Ok(Self {
             recv,
             send: ServerSend { send, auth },
@@ -317,5 +340,33 @@ impl Deref for Server {
 impl DerefMut for Server {
     fn deref_mut(&mut self) -> &mut ServerSend {
         &mut self.send
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_printed_without_its_password_and_its_name_escaped() {
+        let event = AuthEvent::Password {
+            user: b"al\x1bice",
+            password: b"hunter2",
+            new_password: Some(b"hunter3"),
+            decision: AuthDecision(1),
+        };
+        let shown = format!(
+            "{:?} {event:02x?}",
+            ServerEvent::Auth(AuthEvent::None {
+                user: b"",
+                decision: AuthDecision(1),
+            })
+        );
+        assert_eq!(
+            shown,
+            r#"Auth(None { user: "", .. }) Password { user: "al\u{1b}ice", .. }"#
+        );
     }
 }

@@ -160,3 +160,144 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+    use core::fmt::Write;
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::message::TABLE;
+
+    const BEGIN: &str = "<!-- generated from the table of messages and the gate: begin -->\n";
+    const END: &str = "<!-- generated: end -->";
+
+    fn view(role: Role, phase: Phase) -> View {
+        View {
+            phase,
+            ..View::new(role)
+        }
+    }
+
+    /// What the columns of the picture stand for.
+    fn states(role: Role) -> Vec<(&'static str, View)> {
+        let expected = match role {
+            Role::Client => SSH_MSG_KEX_ECDH_REPLY,
+            Role::Server => SSH_MSG_KEX_ECDH_INIT,
+        };
+        let kex = |phase, strict, number| View {
+            strict,
+            kex: Some(number),
+            ..view(role, phase)
+        };
+        alloc::vec![
+            ("start", view(role, Phase::KexInit)),
+            ("kex", kex(Phase::Kex, false, expected)),
+            ("kex strict", kex(Phase::Kex, true, expected)),
+            ("keys", kex(Phase::Kex, false, SSH_MSG_NEWKEYS)),
+            ("keys strict", kex(Phase::Kex, true, SSH_MSG_NEWKEYS)),
+            ("service", view(role, Phase::Service)),
+            ("auth", view(role, Phase::Auth)),
+            ("connected", view(role, Phase::Connected)),
+            ("rekey", kex(Phase::Connected, true, expected)),
+        ]
+    }
+
+    fn picture() -> String {
+        let mut out = String::new();
+        for role in [Role::Client, Role::Server] {
+            let states = states(role);
+            let names: Vec<_> = states.iter().map(|(name, _)| *name).collect();
+            writeln!(out, "\nReceived by a {role:?}:\n").unwrap();
+            writeln!(out, "| message | {} |", names.join(" | ")).unwrap();
+            writeln!(out, "|---|{}", "---|".repeat(names.len())).unwrap();
+            let mut rows: Vec<(u8, String)> = TABLE
+                .iter()
+                .map(|info| (info.number, info.name.to_string()))
+                .collect();
+            rows.dedup_by_key(|(number, _)| *number);
+            rows.push((0, "0".into()));
+            rows.push((40, "another number of key exchange".into()));
+            rows.push((79, "another number of authentication".into()));
+            rows.push((127, "another number of the connection".into()));
+            rows.push((255, "any other number".into()));
+            for (number, name) in rows {
+                write!(out, "| {name} |").unwrap();
+                for (_, view) in &states {
+                    let cell = match view.judge(number) {
+                        Verdict::Accept => "**yes**",
+                        Verdict::Ignore => "ignored",
+                        Verdict::Unknown => "unimplemented",
+                        Verdict::Refuse => "–",
+                    };
+                    write!(out, " {cell} |").unwrap();
+                }
+                writeln!(out).unwrap();
+            }
+        }
+        out
+    }
+
+    /// `UPDATE_DOCS=1 cargo test -p ssh-proto` writes the picture anew.
+    #[test]
+    fn the_picture_in_the_architecture_is_what_the_gate_does() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/architecture.md");
+        let Ok(text) = fs::read_to_string(&path) else {
+            // Only in a package of this crate alone is the project's documentation missing.
+            assert!(
+                !Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("../ssh-keys")
+                    .exists()
+            );
+            return;
+        };
+        let (before, rest) = text.split_once(BEGIN).expect("the marks in the document");
+        let (there, after) = rest.split_once(END).expect("the marks in the document");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let text = [before, BEGIN, &picture(), END, after].concat();
+            fs::write(&path, text).unwrap();
+        } else {
+            assert!(
+                there == picture(),
+                "run `UPDATE_DOCS=1 cargo test -p ssh-proto`"
+            );
+        }
+    }
+
+    #[test]
+    fn s9_no_message_is_taken_from_the_side_that_sends_it() {
+        for info in TABLE {
+            let role = match info.direction {
+                Direction::Both => continue,
+                Direction::ClientToServer => Role::Client,
+                Direction::ServerToClient => Role::Server,
+            };
+            for (name, view) in states(role) {
+                let verdict = view.judge(info.number);
+                let other_meaning = matches!(info.number, 30..=49);
+                assert!(
+                    matches!(verdict, Verdict::Refuse | Verdict::Unknown) || other_meaning,
+                    "{} in {name}: {verdict:?}",
+                    info.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn s5_in_a_strict_key_exchange_only_one_message_may_come() {
+        for role in [Role::Client, Role::Server] {
+            for (name, view) in states(role) {
+                if !name.ends_with("strict") {
+                    continue;
+                }
+                let accepted: Vec<u8> = (0..=255)
+                    .filter(|number| view.judge(*number) == Verdict::Accept)
+                    .collect();
+                assert_eq!(accepted, [SSH_MSG_DISCONNECT, view.kex.unwrap()], "{name}");
+            }
+        }
+    }
+}

@@ -13,7 +13,9 @@ use core::fmt;
 use crate::error::{Error, IdentificationError, PeerMisbehaved};
 use crate::escape::Escaped;
 use crate::recv::Batch;
+use crate::transport::Role;
 
+const PREFIX: &[u8] = b"SSH-";
 /// The longest line, CR LF included.
 const MAX_LINE: usize = 255;
 /// The longest line before it, as OpenSSH's client takes it.
@@ -74,6 +76,7 @@ impl fmt::Debug for Identification {
 /// Reads lines until the identification has come.
 #[derive(Debug)]
 pub(crate) struct ExpectIdentification {
+    of: Role,
     /// Lines before it: how many more, and how many bytes of them.
     pre_lines: usize,
     pre_bytes: usize,
@@ -93,6 +96,7 @@ impl ExpectIdentification {
     /// For a client, which must put up with notices.
     pub(crate) const fn of_server() -> Self {
         Self {
+            of: Role::Server,
             pre_lines: MAX_PRE_LINES,
             pre_bytes: MAX_PRE_BYTES,
         }
@@ -101,26 +105,23 @@ impl ExpectIdentification {
     /// For a server, to which nothing else may be sent.
     pub(crate) const fn of_client() -> Self {
         Self {
+            of: Role::Client,
             pre_lines: 0,
             pre_bytes: 0,
         }
     }
 
-    const fn is_of_client(&self) -> bool {
-        self.pre_bytes == 0 && self.pre_lines == 0
-    }
-
     /// Takes one line off the batch. A line that is not whole yet stays there.
     pub(crate) fn next(&mut self, batch: &mut Batch<'_>) -> Result<Line, Error> {
         let rest = batch.rest();
-        let is_ssh = rest.starts_with(b"SSH-");
-        if !is_ssh && (rest.len() >= 4 || !b"SSH-".starts_with(rest)) && self.is_of_client() {
-            return Err(wrong(IdentificationError::NotFirst));
-        }
-        let (limit, too_long) = if is_ssh {
+        let is_ssh = rest.starts_with(PREFIX);
+        let may_become_ssh = rest.len() < PREFIX.len() && PREFIX.starts_with(rest);
+        let (limit, too_long) = if is_ssh || may_become_ssh {
             (MAX_LINE, IdentificationError::TooLong)
+        } else if self.of == Role::Client {
+            return Err(wrong(IdentificationError::NotFirst));
         } else if self.pre_lines == 0 || self.pre_bytes == 0 {
-            (4, IdentificationError::TooManyLines)
+            return Err(wrong(IdentificationError::TooManyLines));
         } else {
             (
                 MAX_PRE_LINE.min(self.pre_bytes),
@@ -184,7 +185,7 @@ impl ExpectIdentification {
                 b'9',
                 b'-',
                 software @ ..,
-            ] => (!self.is_of_client(), software),
+            ] => (self.of == Role::Server, software),
             _ => (false, line),
         };
         if !is_two {

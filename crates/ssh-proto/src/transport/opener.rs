@@ -196,3 +196,148 @@ fn integrity(error: CryptoError) -> Error {
         _ => Error::Internal("a packet could not be opened"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
+    use crate::crypto::cipher::SealingKey;
+    use crate::random::Streams;
+    use crate::random::testing::SeededRandom;
+    use crate::recv::Consumed;
+    use crate::transport::{PAYLOAD_OFFSET, Sealer};
+
+    fn modes() -> Vec<Option<(CipherAlgorithm, Option<MacAlgorithm>)>> {
+        let mut modes = vec![None];
+        for &cipher in CipherAlgorithm::ALL {
+            if cipher.is_aead() {
+                modes.push(Some((cipher, None)));
+            } else {
+                modes.extend(
+                    MacAlgorithm::ALL
+                        .iter()
+                        .map(|&mac| Some((cipher, Some(mac)))),
+                );
+            }
+        }
+        modes
+    }
+
+    fn pair(mode: Option<(CipherAlgorithm, Option<MacAlgorithm>)>) -> (Sealer, Opener) {
+        let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
+        if let Some((cipher, mac)) = mode {
+            let key = vec![1; cipher.key_len()];
+            let iv = vec![2; cipher.iv_len()];
+            let mac_key = vec![3; mac.map_or(0, |mac| mac.key_len())];
+            let sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key).unwrap();
+            let opening = OpeningKey::new(cipher, mac, &key, &iv, &mac_key).unwrap();
+            sealer.switch(sealing, ResetSequence::Yes);
+            opener.switch(opening, ResetSequence::Yes);
+        }
+        (sealer, opener)
+    }
+
+    fn seal(sealer: &mut Sealer, streams: &mut Streams, payload: &[u8]) -> Vec<u8> {
+        let mut room = vec![0; payload.len() + crate::transport::MAX_OVERHEAD];
+        room[PAYLOAD_OFFSET..PAYLOAD_OFFSET + payload.len()].copy_from_slice(payload);
+        let size = sealer.seal(&mut room, payload.len(), streams).unwrap();
+        room.truncate(size);
+        room
+    }
+
+    #[test]
+    fn what_is_sealed_opens_and_an_incomplete_packet_is_left_as_it_came() {
+        for mode in modes() {
+            let (mut sealer, mut opener) = pair(mode);
+            let mut streams = Streams::new(&mut SeededRandom::new(1)).unwrap();
+            for length in [1, 2, 7, 8, 15, 16, 17, 100, 1000] {
+                let payload: Vec<u8> = (0..length).map(|i| (i % 255) as u8 + 1).collect();
+                let packet = seal(&mut sealer, &mut streams, &payload);
+                for cut in 0..packet.len() {
+                    let mut piece = packet[..cut].to_vec();
+                    let mut consumed = Consumed::default();
+                    let mut batch = Batch::over(&mut piece, &mut consumed);
+                    let missing = opener.next(&mut batch, 35_000, false).unwrap();
+                    assert!(
+                        matches!(missing, Packet::Missing(n) if n > 0 && n <= packet.len() - cut),
+                        "{mode:?} {length} {cut}"
+                    );
+                    assert_eq!(consumed.bytes(), 0);
+                    assert_eq!(piece, packet[..cut], "{mode:?}");
+                }
+                let mut whole = packet.clone();
+                let mut consumed = Consumed::default();
+                let mut batch = Batch::over(&mut whole, &mut consumed);
+                let opened = opener.next(&mut batch, 35_000, true).unwrap();
+                assert!(
+                    matches!(opened, Packet::Payload(p) if p.bytes == payload),
+                    "{mode:?}"
+                );
+                assert!(consumed.bytes() == packet.len() && consumed.secret());
+            }
+        }
+    }
+
+    #[test]
+    fn p1_a_declared_length_above_the_limit_is_refused_before_anything_else() {
+        for length in [35_000u32, 1 << 31, (1 << 31) - 1, u32::MAX - 4, u32::MAX] {
+            let mut bytes = length.to_be_bytes().to_vec();
+            bytes.extend_from_slice(&[4, 0, 0, 0]);
+            let mut consumed = Consumed::default();
+            let mut batch = Batch::over(&mut bytes, &mut consumed);
+            let error = Opener::new().next(&mut batch, 35_000, false).unwrap_err();
+            assert!(matches!(error, Error::Limit(LimitExceeded::Packet(n)) if n == length));
+        }
+    }
+
+    #[test]
+    fn p3_p4_impossible_lengths_and_paddings_are_refused() {
+        let open = |length: u32, padding: u8| {
+            let mut bytes = length.to_be_bytes().to_vec();
+            bytes.push(padding);
+            bytes.resize(4 + length as usize, 0);
+            bytes.resize(bytes.len().max(8), 0);
+            let mut consumed = Consumed::default();
+            let mut batch = Batch::over(&mut bytes, &mut consumed);
+            Opener::new().next(&mut batch, 35_000, false).map(|_| ())
+        };
+        for length in [0, 1, 2, 3, 4, 5, 6, 11, 13, 19] {
+            let error = open(length, 4).unwrap_err();
+            assert!(
+                matches!(error, Error::PeerMisbehaved(PeerMisbehaved::PacketLength(n)) if n == length),
+                "{length}: {error}"
+            );
+        }
+        for padding in [0, 1, 2, 3, 11, 12, 255] {
+            let error = open(12, padding).unwrap_err();
+            assert!(
+                matches!(error, Error::PeerMisbehaved(PeerMisbehaved::Padding)),
+                "{padding}"
+            );
+        }
+        assert!(open(12, 10).is_ok() && open(12, 4).is_ok());
+    }
+
+    #[test]
+    fn p5_a_flipped_bit_is_noticed_in_every_mode() {
+        for mode in modes().into_iter().flatten() {
+            let (mut sealer, _) = pair(Some(mode));
+            let mut streams = Streams::new(&mut SeededRandom::new(1)).unwrap();
+            let packet = seal(&mut sealer, &mut streams, b"attack at dawn");
+            for bit in 0..packet.len() * 8 {
+                let (_, mut opener) = pair(Some(mode));
+                let mut bytes = packet.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                // More input, so that a longer length has something to run over.
+                bytes.resize(40_000, 0);
+                let mut consumed = Consumed::default();
+                let mut batch = Batch::over(&mut bytes, &mut consumed);
+                let opened = opener.next(&mut batch, 35_000, false);
+                assert!(opened.is_err(), "{mode:?} bit {bit}");
+            }
+        }
+    }
+}

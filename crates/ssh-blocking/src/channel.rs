@@ -1,0 +1,478 @@
+//! Channels as the standard library would have them: [`Channel`] is `Read` and `Write`, for one
+//! thread or for several.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ssh_proto::ChannelId;
+use ssh_proto::error::{Misuse, RequestError};
+use ssh_proto::message::{ChannelRequestType, TerminalModes, TerminalSize};
+use ssh_proto::mux::{Reply, RequestId, Stream};
+
+use crate::engine::{Engine, Inbox, Take, lock};
+use crate::error::Error;
+
+/// A channel of a [`Client`](crate::Client): a program on the other side, or a connection that it
+/// has made for us.
+///
+/// Clones are handles of the same channel, and `&Channel` is `Read` and `Write` too, so that one
+/// thread may read while another one writes. The channel is closed when the last handle is
+/// dropped, without waiting; the connection lives as long as one of its channels does.
+///
+/// What is not read stays within the channel's window and stops the peer on this channel alone.
+/// Standard output and standard error share that window: a program that writes to both must have
+/// both read, by [`read_any`](Self::read_any) or by two threads.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    line: Arc<Line>,
+}
+
+/// How a program ended (RFC 4254 section 6.10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExitStatus {
+    /// By itself, with this status.
+    Exited(u32),
+    /// By a signal.
+    Signaled {
+        /// Its name without `SIG`, escaped.
+        signal: String,
+        /// Whether a core was dumped.
+        core_dumped: bool,
+        /// The peer's words, escaped.
+        message: String,
+    },
+    /// The peer closed the channel without saying.
+    Unknown,
+}
+
+impl ExitStatus {
+    /// Whether the program ended by itself with status 0.
+    pub const fn success(&self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+
+    /// The status, if the program ended by itself.
+    pub const fn code(&self) -> Option<u32> {
+        match self {
+            Self::Exited(status) => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exit status {status}"),
+            Self::Signaled {
+                signal,
+                core_dumped,
+                message,
+            } => {
+                write!(f, "ended by signal {signal}")?;
+                if *core_dumped {
+                    f.write_str(" (core dumped)")?;
+                }
+                if !message.is_empty() {
+                    write!(f, ": {message}")?;
+                }
+                Ok(())
+            }
+            Self::Unknown => f.write_str("ended without a status"),
+        }
+    }
+}
+
+/// All that came of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Output {
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub exit: ExitStatus,
+}
+
+/// A terminal to ask for (RFC 4254 section 6.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Pty<'a> {
+    /// The value of TERM, such as `xterm-256color`.
+    pub term: &'a str,
+    /// Its size.
+    pub size: TerminalSize,
+    /// Its modes, [`TerminalModes::EMPTY`] for those that the peer prefers.
+    pub modes: TerminalModes<'a>,
+}
+
+impl Channel {
+    pub(crate) fn new(line: Line) -> Self {
+        Self {
+            line: Arc::new(line),
+        }
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Starts a command, and waits until the peer has agreed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RequestRefused`], [`Error::Closed`], [`Error::Timeout`], [`Error::Ended`].
+    pub fn exec(&self, command: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.line.ask(ChannelRequestType::Exec {
+            command: command.as_ref(),
+        })
+    }
+
+    /// Starts the user's shell. Errors as [`exec`](Self::exec).
+    pub fn shell(&self) -> Result<(), Error> {
+        self.line.ask(ChannelRequestType::Shell)
+    }
+
+    /// Starts a subsystem such as `sftp`. Errors as [`exec`](Self::exec).
+    pub fn subsystem(&self, name: &str) -> Result<(), Error> {
+        self.line.ask(ChannelRequestType::Subsystem {
+            subsystem_name: name.as_bytes(),
+        })
+    }
+
+    /// Asks for a terminal, before a program is started. Errors as [`exec`](Self::exec).
+    pub fn pty(&self, pty: &Pty<'_>) -> Result<(), Error> {
+        self.line.ask(ChannelRequestType::PtyReq {
+            term: pty.term.as_bytes(),
+            size: pty.size,
+            modes: pty.modes,
+        })
+    }
+
+    /// Sets an environment variable for the program that is to be started. Servers refuse most of
+    /// them. Errors as [`exec`](Self::exec).
+    pub fn env(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.line.ask(ChannelRequestType::Env {
+            variable_name: name.as_bytes(),
+            variable_value: value.as_bytes(),
+        })
+    }
+
+    /// Tells that the terminal has another size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Ended`].
+    pub fn window_change(&self, size: TerminalSize) -> Result<(), Error> {
+        self.line.tell(ChannelRequestType::WindowChange { size })
+    }
+
+    /// Sends a signal to the program, named without `SIG`. Errors as
+    /// [`window_change`](Self::window_change).
+    pub fn signal(&self, name: &str) -> Result<(), Error> {
+        self.line.tell(ChannelRequestType::Signal {
+            signal_name: name.as_bytes(),
+        })
+    }
+
+    /// Says that nothing more will be written; what the peer writes can still be read. Writing
+    /// afterwards is [`Error::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], also if it was said before; [`Error::Ended`].
+    pub fn send_eof(&self) -> Result<(), Error> {
+        self.line.eof()
+    }
+
+    /// Closes the channel for all its handles, without waiting for the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if it is closed already; [`Error::Ended`].
+    pub fn close(&self) -> Result<(), Error> {
+        self.line.close()
+    }
+
+    /// Waits until the program has ended and says how, [`ExitStatus::Unknown`] if the peer closes
+    /// the channel without telling. Read its output first: a program that cannot write does not
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] after the read timeout, [`Error::Ended`] if the connection ended first.
+    pub fn wait(&self) -> Result<ExitStatus, Error> {
+        self.line.inbox.wait_exit(self.line.read_deadline())
+    }
+
+    /// Reads from standard error, where `Channel` itself reads from standard output.
+    pub fn stderr(&self) -> Stderr<'_> {
+        Stderr { line: &self.line }
+    }
+
+    /// Reads what comes first, from standard output or standard error, and says from which;
+    /// `None` at the end of both.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] after the read timeout, [`Error::Ended`].
+    pub fn read_any(&self, into: &mut [u8]) -> Result<Option<(Stream, usize)>, Error> {
+        self.line.read(Take::Any, into)
+    }
+
+    /// Reads all output, at most `limit` bytes of it, and waits for the end of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutputTooLong`]; as [`read_any`](Self::read_any) and [`wait`](Self::wait).
+    pub fn output(&self, limit: usize) -> Result<Output, Error> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut piece = vec![0; 64 * 1024];
+        while let Some((stream, n)) = self.read_any(&mut piece)? {
+            if stdout.len() + stderr.len() + n > limit {
+                return Err(Error::OutputTooLong);
+            }
+            let all = if stream == Stream::STDERR {
+                &mut stderr
+            } else {
+                &mut stdout
+            };
+            all.extend_from_slice(piece.get(..n).unwrap_or_default());
+        }
+        let exit = self.wait()?;
+        Ok(Output {
+            stdout,
+            stderr,
+            exit,
+        })
+    }
+
+    /// How long a read, [`wait`](Self::wait) or a request may take; `None` is for ever, as long
+    /// as the connection lives. For all handles of the channel.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) {
+        lock(&self.line.timeouts).read = timeout;
+    }
+
+    /// How long a write may wait for the peer to take something; `None` is for ever, as long as
+    /// the connection lives. For all handles of the channel.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) {
+        lock(&self.line.timeouts).write = timeout;
+    }
+}
+
+impl Read for &Channel {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.line.read_stream(Take::Data, into)
+    }
+}
+
+impl Write for &Channel {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        Ok(self.line.write(Stream::Data, data)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(into)
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        (&*self).write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads the standard error of a [`Channel`].
+#[derive(Clone, Copy, Debug)]
+pub struct Stderr<'a> {
+    line: &'a Line,
+}
+
+impl Read for Stderr<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.line.read_stream(Take::Stderr, into)
+    }
+}
+
+/// A channel of either role: what [`Channel`] and [`ServerChannel`](crate::ServerChannel) share.
+/// Dropped, it closes the channel without waiting.
+#[derive(Debug)]
+pub(crate) struct Line {
+    engine: Arc<Engine>,
+    id: ChannelId,
+    pub(crate) inbox: Arc<Inbox>,
+    timeouts: Mutex<Timeouts>,
+    /// Keeps a client's connection alive.
+    _keep: Option<Arc<Handle>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timeouts {
+    pub(crate) read: Option<Duration>,
+    pub(crate) write: Option<Duration>,
+}
+
+/// Whoever uses a client's connection has one: the last one that is dropped ends it, without
+/// waiting.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.engine.hang_up("");
+    }
+}
+
+impl Line {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        id: ChannelId,
+        inbox: Arc<Inbox>,
+        timeouts: Timeouts,
+        keep: Option<Arc<Handle>>,
+    ) -> Self {
+        Self {
+            engine,
+            id,
+            inbox,
+            timeouts: Mutex::new(timeouts),
+            _keep: keep,
+        }
+    }
+
+    pub(crate) fn read_deadline(&self) -> Option<Instant> {
+        deadline(lock(&self.timeouts).read)
+    }
+
+    pub(crate) fn set_timeouts(&self, change: impl FnOnce(&mut Timeouts)) {
+        change(&mut lock(&self.timeouts));
+    }
+
+    pub(crate) fn read(
+        &self,
+        take: Take,
+        into: &mut [u8],
+    ) -> Result<Option<(Stream, usize)>, Error> {
+        if into.is_empty() {
+            return Ok(Some((Stream::Data, 0)));
+        }
+        let (got, release) = self.inbox.read(take, into, self.read_deadline())?;
+        if release > 0 {
+            // The channel may have closed in the meantime: then nobody wants the credit.
+            let _ = self
+                .engine
+                .change(|send| send.channel(self.id)?.release(release));
+        }
+        Ok(got)
+    }
+
+    pub(crate) fn read_stream(&self, take: Take, into: &mut [u8]) -> io::Result<usize> {
+        Ok(self.read(take, into)?.map_or(0, |(_, n)| n))
+    }
+
+    /// Sends as much as is taken, and waits only where that is nothing.
+    pub(crate) fn write(&self, stream: Stream, data: &[u8]) -> Result<usize, Error> {
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let deadline = deadline(lock(&self.timeouts).write);
+        loop {
+            let mut state = self.engine.lock();
+            let sent = state
+                .send()
+                .channel(self.id)
+                .and_then(|mut channel| channel.send_on(stream, data));
+            let sent = sent.map_err(|misuse| state.error(misuse))?;
+            if sent == 0 {
+                self.inbox.block();
+            }
+            drop(self.engine.settle(state));
+            if sent > 0 {
+                return Ok(sent);
+            }
+            self.inbox.wait_writable(deadline)?;
+        }
+    }
+
+    pub(crate) fn eof(&self) -> Result<(), Error> {
+        self.engine.change(|send| send.channel(self.id)?.eof())
+    }
+
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        self.engine.change(|send| send.channel(self.id)?.close())?;
+        self.inbox.closed();
+        Ok(())
+    }
+
+    /// A request that the peer must answer.
+    pub(crate) fn ask(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
+        let deadline = self.read_deadline();
+        match self.request(request, Reply::Wanted, deadline)? {
+            Some(id) => self.inbox.wait_reply(id, deadline),
+            None => Ok(()),
+        }
+    }
+
+    /// A request that the peer does not answer.
+    pub(crate) fn tell(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
+        self.request(request, Reply::NotWanted, self.read_deadline())
+            .map(drop)
+    }
+
+    fn request(
+        &self,
+        request: ChannelRequestType<'_>,
+        reply: Reply,
+        deadline: Option<Instant>,
+    ) -> Result<Option<RequestId>, Error> {
+        self.engine.attempt(deadline, |state| {
+            let mut channel = state.send().channel(self.id)?;
+            channel.request(request, reply)
+        })
+    }
+
+    /// Does something to the channel, and waits a while where too much waits already.
+    pub(crate) fn attempt<T>(
+        &self,
+        mut change: impl FnMut(&mut ssh_proto::mux::Channel<'_>) -> Result<T, RequestError>,
+    ) -> Result<T, Error> {
+        self.engine.attempt(None, |state| {
+            let mut channel = state.send().channel(self.id)?;
+            change(&mut channel)
+        })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        // It may be closed already.
+        let _ = self.engine.change(|send| {
+            let mut channel = send.channel(self.id)?;
+            match channel.close() {
+                Err(Misuse::ChannelState) => Ok(()),
+                result => result,
+            }
+        });
+    }
+}
+
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    // What is beyond the end of time is for ever.
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}

@@ -1,0 +1,66 @@
+//! SSH over `std::net`, for programs that block: a [`Client`] and a [`Server`] whose channels are
+//! `Read` and `Write`.
+//!
+//! ```no_run
+//! use ssh_blocking::{Client, ConnectOptions, Login, Trust};
+//! use ssh_keys::known_hosts::KnownHosts;
+//!
+//! let known = KnownHosts::parse(&std::fs::read("known_hosts")?);
+//! let login = Login::new("alice", Trust::known_hosts(known, "example.org", 22))
+//!     .password(String::from("secret"));
+//! let client = Client::connect(("example.org", 22), ConnectOptions::new(login))?;
+//! let output = client.exec("uname -a")?;
+//! println!("{}: {}", output.exit, String::from_utf8_lossy(&output.stdout));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | connecting, logging in, running things | [`Client`], [`ConnectOptions`] |
+//! | a program, or a connection made for us | [`Channel`] |
+//! | what happens meanwhile | [`Observer`] |
+//! | listening, and doing things for users | [`Server`], [`ServerOptions`], [`Handler`] |
+//! | a program on the server | [`ServerChannel`] |
+//!
+//! A connection has two threads of its own: one reads, one looks after deadlines and after output
+//! that the socket did not take at once. Keepalives and key exchanges are answered while nobody
+//! is in a call. A writer never waits for a reader, and a channel that nobody reads stops nobody
+//! else. When the connection ends, every call that waits returns [`Error::Ended`] with the reason.
+//! Dropping a handle never waits.
+//!
+//! There is no policy here: who is trusted and what is shown is in `ssh-client`, who is let in is in
+//! `ssh-server`, the protocol in `ssh-proto`.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing
+    )
+)]
+
+mod channel;
+mod client;
+mod connect;
+mod engine;
+mod error;
+mod forward;
+mod handler;
+mod handshake;
+mod observer;
+mod server;
+mod socket;
+
+pub use channel::{Channel, ExitStatus, Output, Pty, Stderr};
+pub use client::Client;
+pub use connect::ConnectOptions;
+pub use error::{Ended, Error};
+pub use forward::{Exposure, ForwardOptions, LocalForward};
+pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Session, Start, Terminal};
+pub use observer::Observer;
+pub use server::{Server, ServerOptions};
+pub use ssh_client::{Login, Trust};
+pub use ssh_server::{FixedUsers, HostKeys, Required};
