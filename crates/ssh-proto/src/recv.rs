@@ -212,8 +212,8 @@ impl RecvBuf {
         self.len() == 0
     }
 
-    /// Takes what `carry` holds into this buffer, which must be empty, with room for a packet of
-    /// `need` bytes in all: what `need()` of the connection says.
+    /// Takes what `carry` holds into this buffer, which must be empty, with room for all of the
+    /// packet at its front, whose size on the wire is `need` (the connection's `need()`).
     ///
     /// # Errors
     ///
@@ -224,7 +224,9 @@ impl RecvBuf {
         }
         self.wipe();
         (self.consumed.bytes, self.tail) = (0, 0);
-        self.make_room(need.max(carry.len().saturating_add(1)));
+        // Not for both together: what is carried would grow with each turn in which it fills the
+        // buffer.
+        self.make_room(carry.len().max(need));
         let bytes = core::mem::take(&mut carry.bytes);
         self.push(&bytes);
         // Input that waited for an answer of authentication may hold a password in clear only

@@ -12,7 +12,7 @@ use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::wire::Sink;
 use ssh_proto::{Client, Server};
 use ssh_testkit::raw::{Bench, Stage, key_blob, sign};
-use ssh_testkit::sim::key;
+use ssh_testkit::sim::{key, server_config};
 
 const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
 const NO_SERVICE: DisconnectReason = DisconnectReason::SERVICE_NOT_AVAILABLE;
@@ -180,7 +180,56 @@ fn a4_another_user_begins_from_nothing() {
             }
         });
     }
-    assert_eq!(proven, [0, 1, 0, 0]);
+    // The second password of alice is not even asked about: what is still wanted is a key.
+    assert_eq!(proven, [0, 0, 0]);
+}
+
+#[test]
+fn a11_one_factor_is_not_two() {
+    let mut bench = auth();
+    let mut asked = 0;
+    for _ in 0..3 {
+        bench.raw.message(&request(b"alice", password(b"secret")));
+        bench.turn_with(|server, event, _| {
+            if let ServerEvent::Auth(AuthEvent::Password { decision, .. }) = event {
+                asked += 1;
+                server
+                    .accept_partially(decision, Methods::PUBLICKEY)
+                    .expect("mine");
+            }
+        });
+    }
+    assert_eq!(asked, 1);
+    assert!(!bench.peer.is_authenticated());
+    bench.lives(&"two refusals");
+}
+
+#[test]
+fn a_method_that_is_not_offered_is_refused_without_asking() {
+    let mut config = server_config();
+    config.methods = Methods::PUBLICKEY;
+    let mut bench = Bench::<Server>::with(config, true).up_to(Stage::Auth);
+    assert!(answer(&mut bench, &request(b"alice", password(b"secret"))).is_empty());
+    bench.lives(&"a password that nobody wants");
+}
+
+/// As paramiko does before each attempt.
+#[test]
+fn a_service_may_be_requested_again_and_nothing_is_forgotten() {
+    let mut bench = auth();
+    bench.raw.message(&request(b"alice", password(b"secret")));
+    bench.turn_with(|server, event, _| {
+        if let ServerEvent::Auth(AuthEvent::Password { decision, .. }) = event {
+            server
+                .accept_partially(decision, Methods::PUBLICKEY)
+                .expect("mine");
+        }
+    });
+    bench.message(&ServiceRequest {
+        service_name: "ssh-userauth",
+    });
+    bench.lives(&"the service again");
+    assert_eq!(bench.peer.proven().len(), 1);
 }
 
 #[test]

@@ -305,12 +305,8 @@ fn n2<P: Subject>() {
                 bench.raw.kexinit();
             }
             bench.turn();
-            let twice = |e: &Error| {
-                matches!(
-                    e,
-                    Error::PeerMisbehaved(PeerMisbehaved::UnexpectedMessage(20))
-                )
-            };
+            let twice =
+                |e: &Error| matches!(e, Error::PeerMisbehaved(PeerMisbehaved::KexInitTwice));
             bench.refused(&stage, twice, PROTOCOL);
         }
     }

@@ -89,16 +89,16 @@ fn r4_r6_at_every_event_in_every_mode_by_either_side_and_both() {
     }
 }
 
-/// Asks for new keys whenever this much has gone over a link: between any two packets, whether
-/// they made an event or not.
-struct AtOffset {
+/// Asks for new keys once, after so many rounds of the simulation. A round is one read of each
+/// side, so it is between any two packets, whether they made an event or not.
+struct AtRound {
     session: Session,
-    offset: u64,
+    rounds_left: u64,
     client: bool,
     server: bool,
 }
 
-impl App for AtOffset {
+impl App for AtRound {
     fn client(&mut self, client: &mut Client, event: ClientEvent<'_>, now: Instant) {
         self.session.client(client, event, now);
     }
@@ -108,9 +108,8 @@ impl App for AtOffset {
     }
 
     fn idle(&mut self, client: &mut Client, server: &mut Server, _now: Instant) -> bool {
-        // One round for each byte that arrives.
-        self.offset = self.offset.saturating_sub(1);
-        if self.offset > 0 {
+        self.rounds_left = self.rounds_left.saturating_sub(1);
+        if self.rounds_left > 0 {
             return false;
         }
         let mut done = false;
@@ -129,30 +128,30 @@ impl App for AtOffset {
 }
 
 #[test]
-fn r4_between_any_two_bytes() {
+fn r4_between_any_two_reads() {
     let (c, s) = configs(GCM);
-    let mut probe = AtOffset {
+    let mut probe = AtRound {
         session: Session::new(vec![pattern(400, 1)]),
-        offset: u64::MAX,
+        rounds_left: u64::MAX,
         client: false,
         server: false,
     };
     let mut pair = Pair::with(3, c, s).chunked(Chunking::Random(11));
     assert!(pair.run(&mut probe));
-    let rounds = u64::MAX - probe.offset;
+    let rounds = u64::MAX - probe.rounds_left;
     assert!(rounds > 300, "{rounds}");
     let mut exchanged = 0;
-    for offset in (1..rounds).step_by(3) {
+    for rounds_left in (1..rounds).step_by(3) {
         for (client, server) in [(true, false), (false, true), (true, true)] {
             let (c, s) = configs(GCM);
-            let mut app = AtOffset {
+            let mut app = AtRound {
                 session: Session::new(vec![pattern(400, 1)]),
-                offset,
+                rounds_left,
                 client,
                 server,
             };
             let mut pair = Pair::with(3, c, s).chunked(Chunking::Random(11));
-            assert!(pair.run(&mut app), "{offset} {client} {server}");
+            assert!(pair.run(&mut app), "{rounds_left} {client} {server}");
             app.session.check();
             exchanged += exchanges(&app.session) - 1;
         }

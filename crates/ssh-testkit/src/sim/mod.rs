@@ -165,13 +165,13 @@ impl Pair {
     ///
     /// # Panics
     ///
-    /// After 10,000,000 steps: something goes round in circles.
+    /// After 200,000 steps: something goes round in circles.
     pub fn run_until<A: App>(
         &mut self,
         app: &mut A,
         mut done: impl FnMut(&Self, &A) -> bool,
     ) -> bool {
-        for _ in 0..10_000_000 {
+        for _ in 0..200_000 {
             if done(self, app) {
                 return true;
             }
@@ -179,7 +179,7 @@ impl Pair {
                 return done(self, app);
             }
         }
-        panic!("no end after 10,000,000 steps");
+        panic!("no end after 200,000 steps");
     }
 
     /// Steps until both have ended. Says whether they have.
