@@ -209,7 +209,8 @@ fn a_method_that_is_not_offered_is_refused_without_asking() {
     let mut config = server_config();
     config.methods = Methods::PUBLICKEY;
     let mut bench = Bench::<Server>::with(config, true).up_to(Stage::Auth);
-    assert!(answer(&mut bench, &request(b"alice", password(b"secret"))).is_empty());
+    let answer = answer(&mut bench, &request(b"alice", password(b"secret")));
+    assert_eq!(answer, [FAILURE]);
     bench.lives(&"a password that nobody wants");
 }
 

@@ -85,6 +85,14 @@ impl<P: Peer> Seat<P> {
     }
 }
 
+/// Puts all output behind what the other side has not read yet.
+fn deliver(peer: &mut impl Peer, inbox: &mut Vec<u8>) {
+    let output = peer.output();
+    let n = output.len();
+    inbox.extend_from_slice(output);
+    peer.consume_output(n);
+}
+
 fn run(connections: usize, size: usize) {
     let mut random = SeededRandom::new(11);
     let mut rx = RecvBuf::new();
@@ -116,9 +124,9 @@ fn run(connections: usize, size: usize) {
         let n = random.below(seats.len() as u64) as usize;
         let (client, script, server, echo) = &mut seats[n];
         client.turn(&mut rx, &mut random, |peer, event| script.on(peer, event));
-        client.peer.take_output(&mut server.inbox);
+        deliver(&mut client.peer, &mut server.inbox);
         server.turn(&mut rx, &mut random, |peer, event| echo.on(peer, event));
-        server.peer.take_output(&mut client.inbox);
+        deliver(&mut server.peer, &mut client.inbox);
         most = most.max(rx.capacity());
         idle += usize::from(client.carry.is_empty() && server.carry.is_empty());
         turns += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ssh_proto::auth::SignRequest;
 use ssh_proto::client::{AuthToken, ClientEvent, Credential, HostKeyDecision, Probe};
 use ssh_proto::config::{HostKey, ServerConfig};
-use ssh_proto::error::{Error, Misuse};
+use ssh_proto::error::{Error, HostKeyError, Misuse};
 use ssh_proto::key::PublicKey;
 use ssh_proto::message::{
     AuthMethod, ChannelOpen, ChannelOpenFailureReason, ChannelOpenType, ChannelRequest,
@@ -323,7 +323,16 @@ tickets!(
 );
 
 /// Nobody answers: the clock of the decision runs, and only that one.
-fn never<P: Subject, T>((mut bench, token): (Bench<P>, T)) -> (Bench<P>, T) {
+fn never<P: Subject, T>(gate: (Bench<P>, T)) -> (Bench<P>, T) {
+    let late = |e: &Error| matches!(e, Error::Timeout(TimeoutReason::Decision));
+    never_with(gate, late, DisconnectReason::BY_APPLICATION)
+}
+
+fn never_with<P: Subject, T>(
+    (mut bench, token): (Bench<P>, T),
+    late: impl Fn(&Error) -> bool,
+    reason: DisconnectReason,
+) -> (Bench<P>, T) {
     let begin = bench.now.since_epoch();
     let mut waits = 0;
     while bench.seen.end.is_none() {
@@ -332,14 +341,19 @@ fn never<P: Subject, T>((mut bench, token): (Bench<P>, T)) -> (Bench<P>, T) {
         assert!(waits < 4);
     }
     assert_eq!(bench.now.since_epoch() - begin, Duration::from_secs(120));
-    let late = |e: &Error| matches!(e, Error::Timeout(TimeoutReason::Decision));
-    bench.refused(&"never answered", late, DisconnectReason::BY_APPLICATION);
+    bench.refused(&"never answered", late, reason);
     (bench, token)
 }
 
 #[test]
 fn a_gate_that_nobody_answers_ends_the_connection_and_a_late_answer_is_misuse() {
-    let (mut bench, token) = never(host_key());
+    // H1: whatever is not trusted is distrusted, and the server is told so.
+    let undecided = |e: &Error| matches!(e, Error::HostKey(HostKeyError::Undecided));
+    let (mut bench, token) = never_with(
+        host_key(),
+        undecided,
+        DisconnectReason::HOST_KEY_NOT_VERIFIABLE,
+    );
     assert_eq!(bench.peer.trust(token), Err(Misuse::Ended));
     let (mut bench, token) = never(auth_token());
     let late = bench.peer.authenticate(token, "alice", Credential::None);
