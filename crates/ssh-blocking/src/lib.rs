@@ -1,5 +1,5 @@
-//! SSH over `std::net`, for programs that block: a [`Client`] whose channels are `Read` and
-//! `Write`.
+//! SSH over `std::net`, for programs that block: a [`Client`] and a [`Server`] whose channels are
+//! `Read` and `Write`.
 //!
 //! ```no_run
 //! use ssh_blocking::{Client, ConnectOptions, Login, Trust};
@@ -19,6 +19,8 @@
 //! | connecting, logging in, running things | [`Client`], [`ConnectOptions`] |
 //! | a program, or a connection made for us | [`Channel`] |
 //! | what happens meanwhile | [`Observer`] |
+//! | listening, and doing things for users | [`Server`], [`ServerOptions`], [`Handler`] |
+//! | a program on the server | [`ServerChannel`] |
 //!
 //! A connection has two threads of its own: one reads, one looks after deadlines and after output
 //! that the socket did not take at once. Keepalives and key exchanges are answered while nobody
@@ -26,8 +28,8 @@
 //! else. When the connection ends, every call that waits returns [`Error::Ended`] with the reason.
 //! Dropping a handle never waits.
 //!
-//! There is no policy here: who is trusted and what is shown is in `ssh-client`, the protocol in
-//! `ssh-proto`.
+//! There is no policy here: who is trusted and what is shown is in `ssh-client`, who is let in is in
+//! `ssh-server`, the protocol in `ssh-proto`.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -46,8 +48,10 @@ mod connect;
 mod engine;
 mod error;
 mod forward;
+mod handler;
 mod handshake;
 mod observer;
+mod server;
 mod socket;
 
 pub use channel::{Channel, ExitStatus, Output, Pty, Stderr};
@@ -55,5 +59,8 @@ pub use client::Client;
 pub use connect::ConnectOptions;
 pub use error::{Ended, Error};
 pub use forward::{Exposure, ForwardOptions, LocalForward};
+pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Session, Start, Terminal};
 pub use observer::Observer;
+pub use server::{Server, ServerOptions};
 pub use ssh_client::{Login, Trust};
+pub use ssh_server::{FixedUsers, HostKeys, Required};

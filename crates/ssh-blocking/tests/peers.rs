@@ -1,17 +1,26 @@
 //! Both roles against OpenSSH, on loopback.
 
+mod common;
+
 use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use common::noise;
 use libtest_mimic::{Failed, Trial};
-use ssh_blocking::{Client, ConnectOptions, Error, Login, Observer, Trust};
+use ssh_blocking::{
+    Client, ConnectOptions, Error, FixedUsers, HostKeys, Login, Observer, ServerOptions, Trust,
+};
+use ssh_keys::SigningKey;
+use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::known_hosts::KnownHosts;
 use ssh_keys::load_private;
 use ssh_testkit::harness::{self, peer_test};
-use ssh_testkit::peers::{KeyPair, Server, ServerOptions, Sshd};
+use ssh_testkit::peers::{
+    self, ClientOptions, Credential, KeyPair, KeyType, OpenSshClient, Server, Sshd, TempDir,
+};
 
 fn main() -> ExitCode {
     harness::run(tests()).exit_code()
@@ -20,7 +29,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Trial> {
     vec![
         peer_test("our_client_runs_commands_on_sshd", Sshd::find, |sshd| {
-            let server = sshd.start(&ServerOptions::default())?;
+            let server = sshd.start(&peers::ServerOptions::default())?;
             let client = Client::connect(server.address(), options(&server))?;
             let output = client.exec("echo out; echo problem >&2; exit 7")?;
             same("stdout", &output.stdout[..], b"out\n")?;
@@ -36,7 +45,7 @@ fn tests() -> Vec<Trial> {
             "our_client_moves_data_through_sshd_while_keys_change",
             Sshd::find,
             |sshd| {
-                let server = sshd.start(&ServerOptions::default())?;
+                let server = sshd.start(&peers::ServerOptions::default())?;
                 let exchanges = Arc::new(AtomicU32::new(0));
                 let options = options(&server).observer(Count(exchanges.clone()));
                 let client = Client::connect(server.address(), options)?;
@@ -70,9 +79,9 @@ fn tests() -> Vec<Trial> {
             "sshd_changes_keys_while_our_client_reads",
             Sshd::find,
             |sshd| {
-                let server = sshd.start(&ServerOptions {
+                let server = sshd.start(&peers::ServerOptions {
                     rekey_limit: Some("1M".to_owned()),
-                    ..ServerOptions::default()
+                    ..peers::ServerOptions::default()
                 })?;
                 let exchanges = Arc::new(AtomicU32::new(0));
                 let options = options(&server).observer(Count(exchanges.clone()));
@@ -86,10 +95,9 @@ fn tests() -> Vec<Trial> {
             "a_key_that_sshd_does_not_know_is_reported",
             Sshd::find,
             |sshd| {
-                let server = sshd.start(&ServerOptions::default())?;
-                let dir = ssh_testkit::peers::TempDir::new()?;
-                let stranger =
-                    KeyPair::generate(&dir, "stranger", ssh_testkit::peers::KeyType::Ed25519)?;
+                let server = sshd.start(&peers::ServerOptions::default())?;
+                let dir = TempDir::new()?;
+                let stranger = KeyPair::generate(&dir, "stranger", KeyType::Ed25519)?;
                 let file = std::fs::read(stranger.private_path())?;
                 let login = Login::new(server.user(), trust(&server))
                     .key(load_private(&file, None)?.private);
@@ -101,7 +109,89 @@ fn tests() -> Vec<Trial> {
                 }
             },
         ),
+        peer_test(
+            "ssh_runs_commands_on_our_server",
+            OpenSshClient::find,
+            |ssh| {
+                let server = OurServer::start(false)?;
+                let output = ssh.run(&server.client, "greet 7", b"")?;
+                same("stdout", &output.stdout[..], b"hello\n")?;
+                same("stderr", &output.stderr.contains("problem\n"), &true)?;
+                same("exit", &output.status.code(), &Some(7))?;
+                let input = noise(1 << 20);
+                let output = ssh.run(&server.client, "echo", &input)?;
+                same("echo", &(output.stdout == input), &true)?;
+                same("exit", &output.status.code(), &Some(0))?;
+                let output = ssh.run(&server.client, "refused", b"")?;
+                same("exit", &output.status.code(), &Some(255))
+            },
+        ),
+        peer_test(
+            "ssh_and_our_server_change_keys_while_data_flows",
+            OpenSshClient::find,
+            |ssh| {
+                let mut server = OurServer::start(true)?;
+                server.client.rekey_limit = Some("1M".to_owned());
+                server.client.extra = vec!["-v".to_owned()];
+                let input = noise(8 << 20);
+                let output = ssh.run(&server.client, "echo", &input)?;
+                same("echo", &(output.stdout == input), &true)?;
+                let exchanges = output.stderr.matches("SSH2_MSG_NEWKEYS received").count();
+                same("rekeyed", &(exchanges > 8), &true)
+            },
+        ),
+        peer_test(
+            "a_stranger_is_not_let_in_by_our_server",
+            OpenSshClient::find,
+            |ssh| {
+                let mut server = OurServer::start(false)?;
+                let stranger = KeyPair::generate(&server.dir, "stranger", KeyType::Ed25519)?;
+                server.client.credential = Credential::Key(stranger.private_path().to_owned());
+                let output = ssh.run(&server.client, "greet 0", b"")?;
+                same("stdout", &output.stdout[..], b"")?;
+                same(
+                    "denied",
+                    &output.stderr.contains("Permission denied"),
+                    &true,
+                )
+            },
+        ),
     ]
+}
+
+/// Our server, and how a client of somebody else logs in there.
+struct OurServer {
+    client: ClientOptions,
+    dir: TempDir,
+    _server: ssh_blocking::Server,
+}
+
+impl OurServer {
+    fn start(rekey_often: bool) -> Result<Self, Failed> {
+        let dir = TempDir::new()?;
+        let user_key = KeyPair::generate(&dir, "user", KeyType::Ed25519)?;
+        let host_key = KeyPair::generate(&dir, "host", KeyType::Ed25519)?;
+        let authorized = Arc::new(AuthorizedKeys::parse(user_key.public_line().as_bytes()));
+        let file = std::fs::read(host_key.private_path())?;
+        let keys: [SigningKey; 1] = [load_private(&file, None)?.private];
+        let mut config = ssh_proto::ServerConfig::default();
+        if rekey_often {
+            config.transport.limits.rekey_bytes = 1 << 20;
+        }
+        let options = ServerOptions::new(HostKeys::new(keys)?, move |_| {
+            FixedUsers::new().with_keys("alice", authorized.clone())
+        })
+        .config(config);
+        let server = ssh_blocking::Server::bind("127.0.0.1:0", options, common::Programs)?;
+        let credential = Credential::Key(user_key.private_path().to_owned());
+        let mut client = ClientOptions::new(server.local_addr(), "alice", credential);
+        client.host_keys = vec![host_key.public_line().to_owned()];
+        Ok(Self {
+            client,
+            dir,
+            _server: server,
+        })
+    }
 }
 
 struct Count(Arc<AtomicU32>);
@@ -134,12 +224,6 @@ fn options(server: &Server) -> ConnectOptions {
     let file = std::fs::read(server.client_key().private_path()).expect("its file");
     let key = load_private(&file, None).expect("a key of ssh-keygen");
     ConnectOptions::new(Login::new(server.user(), trust(server)).key(key.private))
-}
-
-fn noise(n: usize) -> Vec<u8> {
-    let mut noise = vec![0; n];
-    ssh_testkit::rng::SeededRandom::new(7).fill(&mut noise);
-    noise
 }
 
 fn same<T: PartialEq + std::fmt::Debug + ?Sized>(

@@ -51,6 +51,8 @@ pub(crate) struct Inner {
     replies: Vec<(RequestId, bool)>,
     exit: Option<ExitStatus>,
     closed: bool,
+    /// Server: a program runs here, or has run.
+    occupied: bool,
     /// Nobody is left to read.
     abandoned: bool,
     ended: Option<Arc<Ended>>,
@@ -186,6 +188,11 @@ impl Inbox {
         });
     }
 
+    /// Server: one program runs on a channel. False if it is not the first.
+    pub(crate) fn occupy(&self) -> bool {
+        !std::mem::replace(&mut self.lock().occupied, true)
+    }
+
     fn update(&self, change: impl FnOnce(&mut Inner)) {
         let mut inner = self.lock();
         change(&mut inner);
@@ -209,10 +216,10 @@ impl Inbox {
     ) -> Result<(Option<(Stream, usize)>, usize), Error> {
         self.wait_readable(deadline, |inner| {
             if let Some((stream, n)) = inner.take(take, into) {
-                return Some(Ok((Some((stream, n)), inner.to_release())));
+                return Some(Ok((Some((stream, n)), inner.release_now())));
             }
             if inner.eof || inner.closed {
-                return Some(Ok((None, inner.to_release())));
+                return Some(Ok((None, inner.release_now())));
             }
             let ended = inner.ended.as_ref()?;
             Some(Err(ended.clone().into()))
@@ -354,7 +361,7 @@ impl Inner {
         Some((stream, n))
     }
 
-    fn to_release(&mut self) -> usize {
+    fn release_now(&mut self) -> usize {
         if self.consumed >= RELEASE || (self.data.is_empty() && self.stderr.is_empty()) {
             std::mem::take(&mut self.consumed)
         } else {

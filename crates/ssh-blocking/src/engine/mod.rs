@@ -20,6 +20,7 @@ mod inbox;
 mod pump;
 mod reader;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant as SystemInstant};
 
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
+use ssh_proto::server::ServerSend;
 use ssh_proto::{
     ChannelId, Control, Instant, Peer, PeerEvent, PeerSend, RecvBuf, RecvSide, SendSide,
 };
@@ -77,6 +79,7 @@ type Guard<'e> = MutexGuard<'e, State>;
 /// The sending half of either role.
 pub(crate) trait Half: Send {
     fn side(&mut self) -> &mut SendSide;
+    fn as_any(&mut self) -> &mut dyn Any;
     fn begin_poll(&mut self, recv: &mut RecvSide);
     fn pending_event<'b>(&mut self, recv: &mut RecvSide, now: Instant) -> Option<PeerEvent<'b>>;
     fn apply<'b>(
@@ -87,7 +90,11 @@ pub(crate) trait Half: Send {
     ) -> Option<PeerEvent<'b>>;
 }
 
-impl<S: PeerSend + Send> Half for S {
+impl<S: PeerSend + Send + 'static> Half for S {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
     fn side(&mut self) -> &mut SendSide {
         self.deref_mut()
     }
@@ -156,6 +163,11 @@ impl State {
     /// The core.
     pub(crate) fn send(&mut self) -> &mut SendSide {
         self.half.side()
+    }
+
+    /// What only a server can do.
+    pub(crate) fn server(&mut self) -> Option<&mut ServerSend> {
+        self.half.as_any().downcast_mut()
     }
 
     /// Moves output of the core to the outbox. False if there is nothing to write.

@@ -160,7 +160,7 @@ impl<R: Role> Reader<R> {
         self.done = true;
         let by_us = matches!(end, End::Error(_));
         let mut state = self.engine.lock();
-        let io = state.io.take().or(self.io.take());
+        let io = state.io.take().or_else(|| self.io.take());
         let ended = Arc::new(Ended { end, io });
         state.ended = Some(ended.clone());
         for (_, inbox) in state.inboxes.drain() {
@@ -272,7 +272,13 @@ fn channel_event<'b>(
             core_dumped,
             message: shown(error_message),
         }),
-        ChannelEvent::Closed { channel, .. } => state.inboxes.remove(&channel)?.closed(),
+        ChannelEvent::Closed { channel, by } => {
+            if let Some(inbox) = state.inboxes.remove(&channel) {
+                inbox.closed();
+            }
+            // The role may have notes about it.
+            return Some(ChannelEvent::Closed { channel, by });
+        }
         other => return Some(other),
     }
     None

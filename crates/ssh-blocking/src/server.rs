@@ -1,0 +1,343 @@
+//! The server: [`Server`] listens, lets users in by the rules of `ssh-server`, and hands what they
+//! ask for to a [`Handler`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::SystemTime;
+
+use ssh_keys::authorized_keys::AuthorizedKeys;
+use ssh_proto::RecvBuf;
+use ssh_proto::config::ServerConfig;
+use ssh_proto::server::ServerEvent;
+use ssh_server::{
+    Admission, Admitted, Clock as Today, HostKeys, PasswordCheck, Required, Step, Users,
+};
+
+use crate::engine::{Engine, lock};
+use crate::error::Error;
+use crate::forward::{accept, wake};
+use crate::handler::{Handler, ServerRole, Session};
+use crate::handshake;
+use crate::socket::{Clock, OsRandom, Socket};
+
+/// Bytes that are read at a time.
+const READ_SIZE: usize = 256 * 1024;
+
+type MakeUsers = dyn Fn(SocketAddr) -> Box<dyn Users + Send> + Send + Sync;
+
+/// How a [`Server`] works.
+pub struct ServerOptions {
+    config: ServerConfig,
+    host_keys: HostKeys,
+    required: Required,
+    connections: usize,
+    users: Box<MakeUsers>,
+}
+
+impl ServerOptions {
+    /// Shows these host keys, and lets in who proves to be one of the users by a key; 64
+    /// connections at a time. `users` is called once for each connection, with the address that it
+    /// comes from.
+    pub fn new<U: Users + Send + 'static>(
+        host_keys: HostKeys,
+        users: impl Fn(SocketAddr) -> U + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            config: ServerConfig::default(),
+            host_keys,
+            required: Required::PUBLICKEY,
+            connections: 64,
+            users: Box::new(move |from| Box::new(users(from))),
+        }
+    }
+
+    /// Sets the configuration of the protocol: algorithms, limits, deadlines, the banner. Host
+    /// keys and methods are set by these options.
+    #[must_use]
+    pub fn config(mut self, config: ServerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets what a user has to prove.
+    #[must_use]
+    pub const fn required(mut self, required: Required) -> Self {
+        self.required = required;
+        self
+    }
+
+    /// Sets how many connections there may be at a time, those included whose users are not in
+    /// yet. One more is closed at once.
+    #[must_use]
+    pub const fn connections(mut self, most: usize) -> Self {
+        self.connections = most;
+        self
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("required", &self.required)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Listens, in threads of its own. Dropped, it stops and ends its connections, without waiting.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+pub(crate) struct Shared {
+    stop: AtomicBool,
+    connections: Mutex<HashMap<u64, Connection>>,
+    options: ServerOptions,
+    handler: Arc<dyn Handler>,
+}
+
+/// A connection, as far as the server can end it.
+enum Connection {
+    LoggingIn(Arc<Socket>),
+    Running(Arc<Engine>),
+}
+
+impl Connection {
+    fn end(&self) {
+        match self {
+            Self::LoggingIn(socket) => socket.shutdown(Shutdown::Both),
+            Self::Running(engine) => engine.hang_up("the server is stopping"),
+        }
+    }
+}
+
+/// The place of one connection among those that there may be.
+#[derive(Debug)]
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.shared.connections).remove(&self.number);
+    }
+}
+
+impl Server {
+    /// Listens at an address; port 0 is any that is free, see [`local_addr`](Self::local_addr).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot listen there, [`Error::Config`] if the configuration cannot
+    /// work.
+    pub fn bind(
+        address: impl ToSocketAddrs,
+        options: ServerOptions,
+        handler: impl Handler,
+    ) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            connections: Mutex::default(),
+            options,
+            handler: Arc::new(handler),
+        });
+        // What cannot work is said now, and not to the first client.
+        shared.new_connection(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let of_thread = shared.clone();
+        thread::Builder::new()
+            .name("ssh-server".into())
+            .spawn(move || of_thread.listen(&listener))?;
+        Ok(Self { shared, address })
+    }
+
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        lock(&self.shared.connections).len()
+    }
+
+    /// Stops listening and says goodbye to all clients, without waiting for them.
+    pub fn shutdown(&self) {
+        if self.shared.stop.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Not under the lock: a connection that ends wants it.
+        let connections = std::mem::take(&mut *lock(&self.shared.connections));
+        for connection in connections.values() {
+            connection.end();
+        }
+        wake(self.address);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Shared {
+    fn listen(self: Arc<Self>, listener: &TcpListener) {
+        let mut number = 0;
+        while let Some((stream, from)) = accept(listener, &self.stop) {
+            number += 1;
+            // A client that cannot be served sees its connection closed.
+            let _ = self.clone().serve(stream, from, number);
+        }
+    }
+
+    /// Starts a thread for a connection, if there is a place for it.
+    fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr, number: u64) -> io::Result<()> {
+        let socket = Arc::new(Socket::new(stream)?);
+        let place = {
+            let mut connections = lock(&self.connections);
+            if connections.len() >= self.options.connections {
+                return Ok(());
+            }
+            connections.insert(number, Connection::LoggingIn(socket.clone()));
+            Place {
+                shared: self.clone(),
+                number,
+            }
+        };
+        thread::Builder::new()
+            .name("ssh-login".into())
+            .spawn(move || {
+                if let Err(error) = self.log_in(socket, from, place) {
+                    self.handler.login_failed(from, &error);
+                }
+            })?;
+        Ok(())
+    }
+
+    fn new_connection(
+        &self,
+        from: SocketAddr,
+    ) -> Result<(ssh_proto::Server, Admission<AnyUsers>), Error> {
+        let options = &self.options;
+        let mut config = options.config.clone();
+        config.host_keys = options.host_keys.for_config();
+        let users = AnyUsers((options.users)(from));
+        let mut admission = Admission::new(users, options.required).peer(from.ip(), None);
+        if let Ok(since) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            // Local time is not known here: expiry times without a zone are taken as UTC.
+            admission = admission.at(Today {
+                now: since.as_secs(),
+                local_offset: 0,
+            });
+        }
+        admission.configure(&mut config);
+        Ok((
+            ssh_proto::Server::new(config, Box::new(OsRandom))?,
+            admission,
+        ))
+    }
+
+    fn log_in(&self, socket: Arc<Socket>, from: SocketAddr, place: Place) -> Result<(), Error> {
+        let clock = Clock::new();
+        let (mut server, mut admission) = self.new_connection(from)?;
+        let mut rx = RecvBuf::with_size(READ_SIZE);
+        let mut admitted = None;
+        let ran = handshake::run(&mut server, &mut rx, &socket, clock, |server, event| {
+            match admission.on(event, server) {
+                Ok(Step::Admitted(who)) => admitted = Some(who),
+                Ok(Step::Ask(question)) => {
+                    let check = if self
+                        .handler
+                        .password(from, question.user, question.password)
+                    {
+                        PasswordCheck::Right
+                    } else {
+                        PasswordCheck::Wrong
+                    };
+                    if let Ok(Step::Admitted(who)) =
+                        admission.answer(question.decision, check, server)
+                    {
+                        admitted = Some(who);
+                    }
+                }
+                Ok(Step::Other(ServerEvent::Sign(request))) => {
+                    // Misuse here is the end of the connection, and that is an event of its own.
+                    let keys = &self.options.host_keys;
+                    let _ = keys.sign(request, server, &mut OsRandom);
+                }
+                Ok(Step::Other(ServerEvent::Ended(end))) => return Some(end),
+                _ => {}
+            }
+            None
+        });
+        ran.map_err(|ended| Error::Ended(Arc::new(ended)))?;
+        let Some(admitted) = admitted else {
+            socket.shutdown(Shutdown::Both);
+            return Err(Error::Closed);
+        };
+        self.run(server, rx, socket, clock, from, *admitted, place)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that a login leaves behind, once"
+    )]
+    fn run(
+        &self,
+        server: ssh_proto::Server,
+        rx: RecvBuf,
+        socket: Arc<Socket>,
+        clock: Clock,
+        from: SocketAddr,
+        admitted: Admitted,
+        place: Place,
+    ) -> Result<(), Error> {
+        let session = Arc::new(Session::new(from, admitted));
+        self.handler.logged_in(&session);
+        let number = place.number;
+        let keys = self.options.host_keys.clone();
+        let role = ServerRole::new(session, self.handler.clone(), keys, place);
+        let engine = Engine::start(server, rx, socket, clock, role)?;
+        // It may be over already, or the server may have been told to stop in between.
+        let mut connections = lock(&self.connections);
+        if let Some(connection) = connections.get_mut(&number) {
+            *connection = Connection::Running(engine.clone());
+        }
+        drop(connections);
+        if self.stop.load(Ordering::SeqCst) {
+            engine.hang_up("the server is stopping");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Users of a type that only the options know.
+struct AnyUsers(Box<dyn Users + Send>);
+
+impl Users for AnyUsers {
+    fn authorized_keys(&mut self, user: &[u8]) -> Option<Arc<AuthorizedKeys>> {
+        self.0.authorized_keys(user)
+    }
+
+    fn check_password(&mut self, user: &[u8], password: &[u8]) -> PasswordCheck {
+        self.0.check_password(user, password)
+    }
+}
