@@ -63,8 +63,21 @@ struct RecvLimits {
     packets_before_auth: u64,
     bytes_before_auth: u64,
     rekey_bytes: u64,
+    /// Bytes under one set of keys that end the connection.
+    key_bytes: u64,
     rekey_packets: u64,
     maximum_packet: u32,
+}
+
+impl RecvLimits {
+    /// A peer may have filled every window before it learns that keys are to be exchanged, and
+    /// is no offender for that; as much again is for what surrounds the data.
+    const fn key_bytes(limits: &Limits) -> u64 {
+        let asked = limits.rekey_bytes.saturating_mul(4);
+        let under_way = limits.window_total.saturating_mul(2);
+        let late = limits.rekey_bytes.saturating_add(under_way);
+        if asked > late { asked } else { late }
+    }
 }
 
 /// What is known here of a channel: `received <= granted`.
@@ -134,6 +147,7 @@ impl RecvSide {
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
                 rekey_bytes: limits.rekey_bytes,
+                key_bytes: RecvLimits::key_bytes(limits),
                 rekey_packets: limits.rekey_packets,
                 maximum_packet: limits.maximum_packet,
             },
@@ -251,7 +265,7 @@ impl RecvSide {
         const DATA: u8 = <ChannelData<'_> as Wire<'_>>::NUMBER;
         const EXTENDED_DATA: u8 = <ChannelExtendedData<'_> as Wire<'_>>::NUMBER;
         let used = self.opener.used();
-        if used.bytes > self.limits.rekey_bytes.saturating_mul(4) {
+        if used.bytes > self.limits.key_bytes {
             return Err(LimitExceeded::RekeyIgnored.into());
         }
         let (recipient_channel, stream, data) = match payload.number {
