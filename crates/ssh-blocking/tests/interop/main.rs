@@ -46,7 +46,7 @@ fn tests(results: &Results) -> Vec<Trial> {
         of_our_client(results, "our_client_with_dropbear", Peer::Dropbear, || {
             Ok(PeerServer::Dropbear(Dropbear::find()?))
         }),
-        // `Peer::must_have` demands mlkem768x25519-sha256 here.
+        // `Column::must_have` demands mlkem768x25519-sha256 here.
         of_our_client(
             results,
             "our_client_with_asyncssh_and_ml_kem",

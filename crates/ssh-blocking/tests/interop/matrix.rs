@@ -1,7 +1,7 @@
 //! What is tried with whom: the rows, the columns, and what came of it.
 //!
 //! A row is one thing that two implementations have to agree about. Every row is tried in every
-//! column. Where the table in [`Peer::must_have`] says so it has to work; elsewhere the peer may
+//! column. Where the table in [`Column::must_have`] says so it has to work; elsewhere the peer may
 //! turn out not to offer it, and if it does offer it after all, as later versions do, it has to
 //! work too.
 
@@ -86,27 +86,6 @@ impl Peer {
             Self::AsyncSsh => "AsyncSSH",
         }
     }
-
-    /// The table: what has had to work since OpenSSH 9.2, Dropbear 2022.83 and AsyncSSH 2.24.
-    pub(crate) fn must_have(self, row: Row) -> bool {
-        match self {
-            Self::OpenSsh => row != Row::Kex(KexAlgorithm::Mlkem768X25519Sha256),
-            Self::AsyncSsh => true,
-            Self::Dropbear => match row {
-                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
-                Row::Protection(cipher, None) => cipher == CipherAlgorithm::ChaCha20Poly1305,
-                Row::Protection(cipher, Some(mac)) => {
-                    cipher != CipherAlgorithm::Aes192Ctr && mac == MacAlgorithm::HmacSha256
-                }
-                Row::HostKey(signature) | Row::UserKey(signature) => {
-                    signature != SignatureAlgorithm::RsaSha2_512
-                }
-                // It does so after a gigabyte, and cannot be told otherwise.
-                Row::RekeyByPeer => false,
-                Row::RekeyByUs | Row::Tunnel => true,
-            },
-        }
-    }
 }
 
 /// Who is the client.
@@ -127,6 +106,32 @@ impl Column {
     pub(crate) fn all() -> Vec<Self> {
         let of = |side| Peer::ALL.map(|peer| Self { side, peer });
         [of(Side::OurClient), of(Side::OurServer)].concat()
+    }
+
+    /// The table: what has had to work since OpenSSH 9.2, Dropbear 2022.83 and AsyncSSH 2.24.
+    pub(crate) fn must_have(self, row: Row) -> bool {
+        match self.peer {
+            Peer::OpenSsh => match row {
+                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
+                // sshd announces rsa-sha2-512 too, whatever it is told to take.
+                Row::UserKey(SignatureAlgorithm::RsaSha2_256) => self.side == Side::OurServer,
+                _ => true,
+            },
+            Peer::AsyncSsh => true,
+            Peer::Dropbear => match row {
+                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
+                Row::Protection(cipher, None) => cipher == CipherAlgorithm::ChaCha20Poly1305,
+                Row::Protection(cipher, Some(mac)) => {
+                    cipher != CipherAlgorithm::Aes192Ctr && mac == MacAlgorithm::HmacSha256
+                }
+                Row::HostKey(signature) | Row::UserKey(signature) => {
+                    signature != SignatureAlgorithm::RsaSha2_512
+                }
+                // It does so after a gigabyte, and cannot be told otherwise.
+                Row::RekeyByPeer => false,
+                Row::RekeyByUs | Row::Tunnel => true,
+            },
+        }
     }
 }
 
@@ -216,7 +221,7 @@ impl Results {
         for row in Row::all() {
             let outcome = match attempt(row) {
                 Ok(()) => Outcome::Works,
-                Err(Trouble::NotOffered(_)) if !column.peer.must_have(row) => Outcome::NotOffered,
+                Err(Trouble::NotOffered(_)) if !column.must_have(row) => Outcome::NotOffered,
                 Err(trouble) => {
                     failures.push(format!("{row}: {trouble}"));
                     Outcome::Failed

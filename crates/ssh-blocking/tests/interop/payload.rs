@@ -1,4 +1,4 @@
-//! What goes through a connection: a mebibyte each way, and its SHA-256.
+//! What goes through a connection, its SHA-256, and somebody behind a tunnel.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,20 +13,32 @@ use crate::matrix::Trouble;
 
 /// Bytes in each direction.
 pub(crate) const SIZE: usize = 1 << 20;
+/// Bytes in each direction while keys are exchanged: twice the window of our side.
+pub(crate) const LONG: usize = 4 << 20;
 /// After how many bytes keys are exchanged, where they are exchanged often.
 pub(crate) const REKEY_BYTES: u64 = 64 * 1024;
-/// How many exchanges `SIZE` bytes each way take at the least, the first one included. Both
-/// implementations may let a window of data pass while they exchange keys, and one exchange
-/// renews the keys of both directions, so this is far from `SIZE / REKEY_BYTES`.
-pub(crate) const EXCHANGES: usize = 4;
+/// How many exchanges `LONG` bytes each way take at the least, the first one included. A window
+/// of data may pass from one side's NEWKEYS to the other's, before which no other exchange can
+/// begin, so a slow peer has far fewer than `LONG / REKEY_BYTES`.
+const EXCHANGES: usize = 3;
 /// How the command ends.
 pub(crate) const STATUS: u8 = 7;
 
-/// `SIZE` bytes that no compression and no repetition could get right by chance.
-pub(crate) fn noise() -> Vec<u8> {
-    let mut noise = vec![0; SIZE];
+/// So many bytes that no repetition could get right by chance.
+pub(crate) fn noise(size: usize) -> Vec<u8> {
+    let mut noise = vec![0; size];
     SeededRandom::from_env().fill(&mut noise);
     noise
+}
+
+/// Keys were exchanged often enough.
+pub(crate) fn enough(exchanges: usize) -> Result<(), Trouble> {
+    if exchanges >= EXCHANGES {
+        return Ok(());
+    }
+    Err(Trouble::Failed(format!(
+        "keys were exchanged {exchanges} times"
+    )))
 }
 
 /// As `sha256sum` writes it.
