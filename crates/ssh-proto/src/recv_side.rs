@@ -68,6 +68,17 @@ struct RecvLimits {
     maximum_packet: u32,
 }
 
+impl RecvLimits {
+    /// A peer may have filled every window before it learns that keys are to be exchanged, and
+    /// is no offender for that; as much again is for what surrounds the data.
+    const fn key_bytes(limits: &Limits) -> u64 {
+        let asked = limits.rekey_bytes.saturating_mul(4);
+        let under_way = limits.window_total.saturating_mul(2);
+        let late = limits.rekey_bytes.saturating_add(under_way);
+        if asked > late { asked } else { late }
+    }
+}
+
 /// What is known here of a channel: `received <= granted`.
 #[derive(Clone, Copy, Debug)]
 struct Window {
@@ -135,12 +146,7 @@ impl RecvSide {
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
                 rekey_bytes: limits.rekey_bytes,
-                // What is under way when we ask for new keys is bounded by the windows, since no
-                // credit is granted until we have them.
-                rekey_bytes_hard: limits
-                    .rekey_bytes
-                    .saturating_mul(4)
-                    .saturating_add(limits.window_total),
+                rekey_bytes_hard: RecvLimits::key_bytes(limits),
                 rekey_packets: limits.rekey_packets,
                 maximum_packet: limits.maximum_packet,
             },

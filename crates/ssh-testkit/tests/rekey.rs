@@ -188,6 +188,18 @@ fn by_bytes_in_either_direction() {
     }
 }
 
+/// The window is the peer's to fill until it learns that new keys are wanted.
+#[test]
+fn a_window_full_of_data_that_was_on_its_way_is_no_offence() {
+    let (c, mut s) = configs(GCM);
+    s.transport.limits.rekey_bytes = 64 * 1024;
+    let window = s.transport.limits.window as usize;
+    let mut pair = Pair::with(6, c, s).latency(Duration::from_millis(50));
+    pair.up.capacity = 2 * window;
+    let exchanged = run(pair, Session::new(vec![pattern(2 * window, 1)]));
+    assert!(exchanged > 1, "{exchanged}");
+}
+
 #[test]
 fn by_packets() {
     let (c, mut s) = configs(GCM);

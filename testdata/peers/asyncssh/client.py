@@ -1,5 +1,6 @@
 """An AsyncSSH client for tests: one command, its input from ours, its output to ours.
 
+With --tunnel HOST:PORT it has the server connect there instead, and the command is not used.
 Exits with the status of the command, with 255 when there was no session. Logs to standard error.
 """
 
@@ -35,11 +36,29 @@ async def execute(options):
         **settings,
     ) as connection:
         given = sys.stdin.buffer.read()
+        if options.tunnel:
+            return await through_tunnel(connection, options.tunnel, given)
         result = await connection.run(options.command, input=given, encoding=None)
         sys.stdout.buffer.write(result.stdout)
         sys.stdout.buffer.flush()
         sys.stderr.buffer.write(result.stderr)
         return 255 if result.exit_status is None else result.exit_status
+
+
+async def through_tunnel(connection, target, given):
+    """Sends and receives at the same time: an echo stops when nobody takes what comes back."""
+    host, port = target.rsplit(":", 1)
+    reader, writer = await connection.open_connection(host, int(port))
+
+    async def send():
+        writer.write(given)
+        await writer.drain()
+        writer.write_eof()
+
+    received, _ = await asyncio.gather(reader.read(), send())
+    sys.stdout.buffer.write(received)
+    sys.stdout.buffer.flush()
+    return 0
 
 
 def names(text):
@@ -59,6 +78,7 @@ def main():
     parser.add_argument("--macs", type=names)
     parser.add_argument("--rekey-bytes")
     parser.add_argument("--rekey-seconds")
+    parser.add_argument("--tunnel")
     parser.add_argument("command")
     options = parser.parse_args()
     options.password = os.environ.get("ASYNCSSH_PASSWORD")

@@ -32,8 +32,27 @@ class Server(asyncssh.SSHServer):
         return True
 
 
+async def feed(reader, writer):
+    """Copies until the end, and stops reading while nobody takes what was written."""
+    while data := await reader.read(32768):
+        writer.write(data)
+        await writer.drain()
+
+
+async def type_in(process, child):
+    """Gives a command its input. That it does not read all of it is no error."""
+    try:
+        await feed(process.stdin, child.stdin)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    child.stdin.close()
+
+
 async def execute(process):
-    """Runs the command that was asked for, with all three streams joined."""
+    """Runs the command that was asked for, with all three streams joined.
+
+    Not by `redirect`: in 2.24 it reads the same stream twice at a time when the client is slow.
+    """
     shell = ["/bin/sh"] + (["-c", process.command] if process.command else [])
     child = await asyncio.create_subprocess_exec(
         *shell,
@@ -41,10 +60,11 @@ async def execute(process):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-    status = await child.wait()
+    typing = asyncio.create_task(type_in(process, child))
     # The end of the output first, then the status.
-    await process.stdout.drain()
+    await asyncio.gather(feed(child.stdout, process.stdout), feed(child.stderr, process.stderr))
+    status = await child.wait()
+    typing.cancel()
     if status < 0:
         process.exit_with_signal("KILL" if status == -9 else "TERM")
     else:

@@ -191,6 +191,9 @@ impl Dbclient {
         if let Some(macs) = &options.macs {
             command.args(["-m", macs]);
         }
+        // When the last output waited for its pipe, dbclient 2022.83 closes the channel after it has
+        // looked whether one is left, and then sleeps for hours. A keepalive wakes it.
+        command.args(["-K", "1"]);
         command
             .args(&options.extra)
             .args(["-l", &options.user])

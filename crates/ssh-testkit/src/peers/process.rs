@@ -139,7 +139,11 @@ impl Process {
     }
 
     /// Gives it `input`, and collects what it writes until it ends.
-    pub(super) fn communicate(mut self, input: &[u8]) -> Result<Output, PeerError> {
+    ///
+    /// # Errors
+    ///
+    /// When it still runs after [`PATIENCE`]; it is then stopped.
+    pub fn communicate(mut self, input: &[u8]) -> Result<Output, PeerError> {
         let stdin = self.take_stdin();
         let stdout = self.take_stdout();
         let (status, stdout) = thread::scope(|scope| {
