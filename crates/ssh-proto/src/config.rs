@@ -201,7 +201,8 @@ pub struct Limits {
     /// Length of a password (server); a longer one fails without being looked at.
     pub password: usize,
     /// Bytes in one direction after which keys are exchanged (RFC 4253 section 9). Four times as
-    /// many received, and `window_total`, end the connection: the peer ignores that it was asked.
+    /// many received end the connection, or twice `window_total` more if that is later: a peer
+    /// may have filled its windows before it learns that keys are to be exchanged.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
     pub rekey_packets: u64,
