@@ -26,7 +26,7 @@ impl SendSide {
         Ok(Channel::new(&mut self.mux, &mut self.out, id))
     }
 
-    /// Opens a channel; [`ChannelEvent::Opened`] or [`ChannelEvent::OpenFailed`] follows.
+    /// Opens a channel; [`ChannelEvent::Opened`](crate::ChannelEvent::Opened) or [`ChannelEvent::OpenFailed`](crate::ChannelEvent::OpenFailed) follows.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl SendSide {
     }
 
     /// Sends a global request (RFC 4254 section 4). With [`Reply::Wanted`] a
-    /// [`GlobalEvent::Success`] or [`GlobalEvent::Failure`] follows.
+    /// [`GlobalEvent::Success`](crate::GlobalEvent::Success) or [`GlobalEvent::Failure`](crate::GlobalEvent::Failure) follows.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl SendSide {
         Ok(())
     }
 
-    /// Sends a PING (OpenSSH PROTOCOL 1.9), which [`TransportEvent::Pong`] answers.
+    /// Sends a PING (OpenSSH PROTOCOL 1.9), which [`TransportEvent::Pong`](crate::TransportEvent::Pong) answers.
     ///
     /// # Errors
     ///
