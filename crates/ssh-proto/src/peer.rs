@@ -8,7 +8,7 @@ use crate::client::{Client, ClientEvent, ClientSend};
 use crate::error::End;
 use crate::mux::{ChannelEvent, GlobalEvent};
 use crate::recv::{Batch, Wants};
-use crate::recv_side::{Control, RecvSide};
+use crate::recv_side::{Control, Opened, RecvSide};
 use crate::send_side::{SendSide, TransportEvent};
 use crate::server::{Server, ServerEvent, ServerSend};
 use crate::time::Instant;
@@ -40,7 +40,7 @@ pub trait Peer: sealed::Sealed + DerefMut<Target = Self::Send> {
 /// The sending half of a connection of either role.
 pub trait PeerSend: sealed::Sealed + DerefMut<Target = SendSide> {
     /// The events of the role.
-    type Event<'b>: Debug + Into<PeerEvent<'b>>;
+    type Event<'b>: Debug + Into<PeerEvent<'b>> + From<ChannelEvent<'b>>;
 
     /// Applies what [`RecvSide::open`] took off a batch.
     fn apply<'b>(
@@ -53,6 +53,40 @@ pub trait PeerSend: sealed::Sealed + DerefMut<Target = SendSide> {
     fn begin_poll(&mut self, recv: &mut RecvSide);
     /// The next event that does not come from input.
     fn pending_event<'b>(&mut self, recv: &mut RecvSide, now: Instant) -> Option<Self::Event<'b>>;
+}
+
+/// The next event of a connection whose halves have one owner.
+pub(crate) fn poll_event<'b, S: PeerSend>(
+    recv: &mut RecvSide,
+    send: &mut S,
+    batch: &mut Batch<'b>,
+    now: Instant,
+) -> Option<S::Event<'b>> {
+    send.begin_poll(recv);
+    loop {
+        if let Some(event) = send.pending_event(recv, now) {
+            return Some(event);
+        }
+        let event = match recv.open(batch)? {
+            Opened::Data {
+                channel,
+                stream,
+                data,
+            } => {
+                send.mux.deliver(channel, data.len());
+                let data = ChannelEvent::Data {
+                    channel,
+                    stream,
+                    data,
+                };
+                Some(data.into())
+            }
+            Opened::Control(control) => send.apply(control, recv, now),
+        };
+        if event.is_some() {
+            return event;
+        }
+    }
 }
 
 /// An event as far as both roles have it.
@@ -129,6 +163,12 @@ macro_rules! peer {
                 now: Instant,
             ) -> Option<$event<'b>> {
                 self.pending_event(recv, now)
+            }
+        }
+
+        impl<'b> From<ChannelEvent<'b>> for $event<'b> {
+            fn from(event: ChannelEvent<'b>) -> Self {
+                Self::Channel(event)
             }
         }
 

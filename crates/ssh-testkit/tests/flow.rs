@@ -1,12 +1,16 @@
 //! Flow control in both directions: what is slow slows down itself and nobody else, and memory is
 //! bounded whatever anybody does.
 
+use ssh_proto::error::Misuse;
 use ssh_proto::message::{
-    ChannelData, ChannelOpenConfirmation, ChannelRequest, ChannelRequestType, ChannelWindowAdjust,
-    Ping, Wire,
+    ChannelClose, ChannelData, ChannelOpenConfirmation, ChannelOpenFailure,
+    ChannelOpenFailureReason, ChannelRequest, ChannelRequestType, ChannelWindowAdjust,
+    DisconnectReason, Ping, Wire, number,
 };
 use ssh_proto::mux::Stream;
-use ssh_proto::{ChannelEvent, ChannelId, Client, ClientEvent, Server, ServerEvent};
+use ssh_proto::{
+    ChannelEvent, ChannelId, Client, ClientEvent, RecvBuf, Server, ServerEvent, Wants,
+};
 use ssh_testkit::raw::{Bench, Stage};
 use ssh_testkit::sim::{App, Pair, Session, pattern, server_config};
 
@@ -306,4 +310,152 @@ fn blocked_channels_take_turns() {
     let (least, most) = (*least.expect("four"), *most.expect("four"));
     assert!(least > 100_000, "{sent:?} {order:?}");
     assert!(most - least <= 128 * 1024, "{sent:?} {order:?}");
+}
+
+/// What a loop that writes, looks at `wants()` and sleeps must be told.
+#[test]
+fn when_output_has_drained_wants_says_that_an_event_is_due() {
+    let mut bench = client(1, u32::MAX);
+    let id = bench.seen.channels[0];
+    let accepted = send(&mut bench, id, &[1; 1 << 20]);
+    assert!(accepted < 1 << 20);
+    assert!(matches!(bench.peer.wants(), Wants::Bytes(_)));
+    let n = bench.peer.output().len();
+    bench.peer.consume_output(n);
+    assert_eq!(bench.peer.wants(), Wants::Batch);
+    let mut nothing = RecvBuf::new();
+    let event = bench.peer.poll_event(&mut nothing.batch(), bench.now);
+    assert!(
+        matches!(event, Some(ClientEvent::Channel(ChannelEvent::Writable { channel })) if channel == id)
+    );
+    assert!(
+        bench
+            .peer
+            .poll_event(&mut nothing.batch(), bench.now)
+            .is_none()
+    );
+    assert!(matches!(bench.peer.wants(), Wants::Bytes(_)));
+    bench.peer.disconnect(DisconnectReason::BY_APPLICATION, "");
+    assert_eq!(bench.peer.wants(), Wants::Batch, "`Ended` is due");
+}
+
+#[test]
+fn what_is_sendable_is_what_send_accepts() {
+    let mut bench = client(2, 100_000);
+    let ids = bench.seen.channels.clone();
+    for round in 0..200 {
+        let id = ids[round % 2];
+        let sendable = bench.peer.channel(id).expect("open").sendable();
+        let size = [1, 700, 1 << 20][round % 3];
+        let accepted = send(&mut bench, id, &vec![0; size]);
+        // What frames the packets after the first one takes room as well.
+        let least = sendable.min(size).saturating_sub(200);
+        assert!((least..=sendable).contains(&accepted), "{round}");
+        assert_eq!(accepted == 0, sendable == 0, "{round}");
+        if round % 5 == 0 {
+            bench.turn();
+        }
+        if round % 7 == 0 {
+            bench.message(&ChannelWindowAdjust {
+                recipient_channel: id_slot(id),
+                bytes_to_add: 50_000,
+            });
+        }
+    }
+}
+
+/// The number of a channel on the wire.
+fn id_slot(id: ChannelId) -> u32 {
+    let text = id.to_string();
+    text.rsplit(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("`channel N`")
+}
+
+#[test]
+fn a_window_that_grows_by_nothing_wakes_nobody() {
+    let mut bench = client(1, 0);
+    let id = bench.seen.channels[0];
+    assert_eq!(send(&mut bench, id, b"x"), 0);
+    for bytes_to_add in [0, 0, 1] {
+        bench.message(&ChannelWindowAdjust {
+            recipient_channel: 0,
+            bytes_to_add,
+        });
+        let n = bench.peer.output().len();
+        bench.peer.consume_output(n);
+        assert_eq!(send(&mut bench, id, b"x"), bytes_to_add as usize);
+    }
+}
+
+#[test]
+fn no_more_is_released_than_was_delivered() {
+    let mut bench = client(1, 1000);
+    let id = bench.seen.channels[0];
+    assert_eq!(
+        bench.peer.channel(id).expect("open").release(1),
+        Err(Misuse::ReleasedTooMuch)
+    );
+    bench.message(&ChannelData {
+        recipient_channel: 0,
+        data: b"four",
+    });
+    // The bench has released them already.
+    assert_eq!(
+        bench.peer.channel(id).expect("open").release(1),
+        Err(Misuse::ReleasedTooMuch)
+    );
+}
+
+#[test]
+fn a_channel_that_was_given_up_while_opening_is_closed_and_never_heard_of() {
+    let mut bench = Bench::<Client>::at(Stage::Connected, true);
+    for confirmed in [true, false] {
+        let id = bench.peer.open_session().expect("connected");
+        bench.turn();
+        bench
+            .peer
+            .channel(id)
+            .expect("opening")
+            .close()
+            .expect("once");
+        let got = bench.raw.got.len();
+        let events = bench.seen.events;
+        if confirmed {
+            bench.message(&ChannelOpenConfirmation {
+                recipient_channel: 0,
+                sender_channel: 100,
+                initial_window_size: 1000,
+                maximum_packet_size: 1000,
+            });
+            assert_eq!(bench.raw.numbers(got), [number::SSH_MSG_CHANNEL_CLOSE]);
+            bench.message(&ChannelClose {
+                recipient_channel: 0,
+            });
+        } else {
+            bench.message(&ChannelOpenFailure {
+                recipient_channel: 0,
+                reason_code: ChannelOpenFailureReason::CONNECT_FAILED,
+                description: b"",
+                language_tag: b"",
+            });
+        }
+        assert_eq!(bench.seen.events, events, "nothing is reported");
+        assert_eq!(bench.peer.channels(), 0);
+    }
+    bench.lives(&"given up");
+}
+
+#[test]
+fn our_own_messages_are_bounded_and_nobody_else_is_blamed() {
+    let mut bench = client(1, 1000);
+    bench.peer.rekey().expect("connected");
+    let mut accepted = 0;
+    while bench.peer.ignore(&[0; 16 * 1024]).is_ok() {
+        accepted += 1;
+        assert!(accepted < 100, "no bound");
+    }
+    assert_eq!(bench.peer.ignore(b""), Ok(()), "small ones still fit");
+    bench.lives(&"busy");
 }

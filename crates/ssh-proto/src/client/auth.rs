@@ -439,3 +439,30 @@ impl ClientSend {
         Ok(Some(ClientEvent::Banner { message }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn q8_no_password_is_printed() {
+        let credentials = [
+            Credential::Password("hunter2"),
+            Credential::NewPassword {
+                old: "hunter2",
+                new: "hunter3",
+            },
+        ];
+        let shown = format!("{credentials:?}");
+        assert!(
+            shown.contains("Password") && !shown.contains("hunter"),
+            "{shown}"
+        );
+        let mut rx = crate::RecvBuf::new();
+        rx.push(b"hunter2");
+        let shown = format!("{rx:?} {:?}", rx.batch());
+        assert!(!shown.contains("104"), "no bytes either: {shown}");
+    }
+}

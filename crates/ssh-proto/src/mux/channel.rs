@@ -174,7 +174,8 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
-    /// How many bytes [`send`](Self::send) would accept now.
+    /// How many bytes [`send`](Self::send) would accept now, but for the framing of packets after
+    /// the first; 0 exactly when it would accept nothing.
     pub fn sendable(&self) -> usize {
         let flow = self.mux.flow(self.id).filter(|flow| flow.may_send());
         flow.map_or(0, |flow| self.allowance(flow))

@@ -15,9 +15,10 @@ use crate::error::{End, Error, Misuse};
 use crate::escape::Escaped;
 use crate::key::PublicKey;
 use crate::mux::{ChannelEvent, GlobalEvent};
+use crate::peer;
 use crate::random::Random;
 use crate::recv::{Batch, Wants};
-use crate::recv_side::{Control, Opened, RecvSide};
+use crate::recv_side::{Control, RecvSide};
 use crate::send_side::{Applied, Pending, SendSide, TransportEvent};
 use crate::time::Instant;
 use crate::transport::Role;
@@ -204,30 +205,7 @@ impl Server {
         batch: &mut Batch<'b>,
         now: Instant,
     ) -> Option<ServerEvent<'b>> {
-        self.send.begin_poll(&mut self.recv);
-        loop {
-            if let Some(event) = self.send.pending_event(&mut self.recv, now) {
-                return Some(event);
-            }
-            let event = match self.recv.open(batch)? {
-                Opened::Data {
-                    channel,
-                    stream,
-                    data,
-                } => {
-                    self.send.mux.deliver(channel, data.len());
-                    Some(ServerEvent::Channel(ChannelEvent::Data {
-                        channel,
-                        stream,
-                        data,
-                    }))
-                }
-                Opened::Control(control) => self.send.apply(control, &mut self.recv, now),
-            };
-            if event.is_some() {
-                return event;
-            }
-        }
+        peer::poll_event(&mut self.recv, &mut self.send, batch, now)
     }
 
     /// What is needed next.
