@@ -462,7 +462,7 @@ mod tests {
         );
         let mut rx = crate::RecvBuf::new();
         rx.push(b"hunter2");
-        let shown = format!("{rx:?} {:?}", rx.batch());
+        let shown = [format!("{rx:?}"), format!("{:?}", rx.batch())].concat();
         assert!(!shown.contains("104"), "no bytes either: {shown}");
     }
 }
