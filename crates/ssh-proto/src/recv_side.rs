@@ -89,8 +89,7 @@ struct Window {
     current: bool,
 }
 
-/// What came off a batch.
-#[derive(Debug)]
+/// What came off a batch. `Debug` does not show data.
 #[non_exhaustive]
 pub enum Opened<'b> {
     /// Data of a channel. Its credit goes back to the peer when it is released.
@@ -106,12 +105,32 @@ pub enum Opened<'b> {
     Control(Control<'b>),
 }
 
+impl core::fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Data { channel, data, .. } => write!(f, "Data({channel}, {} bytes)", data.len()),
+            Self::Control(control) => control.fmt(f),
+        }
+    }
+}
+
 /// Something that concerns both halves of a connection.
-#[derive(Debug)]
 #[must_use = "a message that is not applied is lost, and the connection with it"]
 pub struct Control<'b>(pub(crate) Kind<'b>);
 
-#[derive(Debug)]
+impl core::fmt::Debug for Control<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match &self.0 {
+            Kind::Line(_) => f.write_str("Control(a line)"),
+            Kind::Message(payload) => write!(f, "Control({payload:?})"),
+            Kind::Unknown(seq) => write!(f, "Control(packet {seq}, not recognised)"),
+            Kind::Data { data, .. } => write!(f, "Control(data, {} bytes)", data.len()),
+            Kind::Eof => f.write_str("Control(end of input)"),
+            Kind::Failed(error) => write!(f, "Control({error})"),
+        }
+    }
+}
+
 pub(crate) enum Kind<'b> {
     Line(Line),
     Message(Payload<'b>),

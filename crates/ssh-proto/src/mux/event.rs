@@ -1,12 +1,15 @@
 //! What happens on channels and to the connection as a whole, as the application sees it.
 
+use core::fmt;
+
 use super::{ChannelId, GlobalTicket, OpenTicket, RequestId, RequestTicket, Stream};
+use crate::escape::Escaped;
 use crate::message::{
     ChannelOpenFailureReason, ChannelOpenType, ChannelRequestType, GlobalRequestType,
 };
 
-/// Something happened on a channel. Data is lent from the receive buffer.
-#[derive(Debug)]
+/// Something happened on a channel. Data is lent from the receive buffer, and `Debug` does not show
+/// it: it may be a password that somebody types.
 #[non_exhaustive]
 pub enum ChannelEvent<'b> {
     /// The peer wants to open a channel.
@@ -96,6 +99,60 @@ pub enum ChannelEvent<'b> {
     },
 }
 
+impl fmt::Debug for ChannelEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, channel) = match self {
+            Self::OpenRequest { channel_type, .. } => {
+                return f
+                    .debug_struct("OpenRequest")
+                    .field("channel_type", channel_type)
+                    .finish_non_exhaustive();
+            }
+            Self::Opened { channel } => ("Opened", channel),
+            Self::OpenFailed { channel, .. } => ("OpenFailed", channel),
+            Self::Data { channel, .. } => ("Data", channel),
+            Self::Writable { channel } => ("Writable", channel),
+            Self::Eof { channel } => ("Eof", channel),
+            Self::Request { channel, .. } => ("Request", channel),
+            Self::Reply { channel, .. } => ("Reply", channel),
+            Self::ExitStatus { channel, .. } => ("ExitStatus", channel),
+            Self::ExitSignal { channel, .. } => ("ExitSignal", channel),
+            Self::Closed { channel, .. } => ("Closed", channel),
+        };
+        let mut shown = f.debug_struct(name);
+        shown.field("channel", channel);
+        match self {
+            Self::OpenFailed {
+                reason,
+                description,
+                ..
+            } => shown
+                .field("reason", reason)
+                .field("description", &Escaped(description)),
+            Self::Data { stream, data, .. } => {
+                shown.field("stream", stream).field("bytes", &data.len())
+            }
+            Self::Request { request, .. } => shown.field("request", request),
+            Self::Reply {
+                request, success, ..
+            } => shown.field("request", request).field("success", success),
+            Self::ExitStatus { exit_status, .. } => shown.field("exit_status", exit_status),
+            Self::ExitSignal {
+                signal_name,
+                core_dumped,
+                error_message,
+                ..
+            } => shown
+                .field("signal_name", &Escaped(signal_name))
+                .field("core_dumped", core_dumped)
+                .field("error_message", &Escaped(error_message)),
+            Self::Closed { by, .. } => shown.field("by", by),
+            _ => &mut shown,
+        };
+        shown.finish()
+    }
+}
+
 /// Who closed a channel first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClosedBy {
@@ -128,4 +185,30 @@ pub enum GlobalEvent<'b> {
         /// Which one.
         request: RequestId,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn q8_data_is_not_printed() {
+        let channel = ChannelId {
+            slot: 1,
+            generation: 0,
+        };
+        let event = ChannelEvent::Data {
+            channel,
+            stream: Stream::Data,
+            data: b"hunter2",
+        };
+        let shown = format!("{event:?}");
+        assert!(shown.contains("bytes: 7"), "{shown}");
+        assert!(
+            !shown.contains("hunter") && !shown.contains("104"),
+            "{shown}"
+        );
+    }
 }
