@@ -323,6 +323,8 @@ pub(crate) struct Line {
 pub(crate) struct Timeouts {
     pub(crate) read: Option<Duration>,
     pub(crate) write: Option<Duration>,
+    /// For requests on the channel.
+    pub(crate) request: Option<Duration>,
 }
 
 /// Whoever uses a client's connection has one: the last one that is dropped ends it, without
@@ -357,6 +359,10 @@ impl Line {
 
     pub(crate) fn read_deadline(&self) -> Option<Instant> {
         deadline(lock(&self.timeouts).read)
+    }
+
+    fn request_deadline(&self) -> Option<Instant> {
+        deadline(lock(&self.timeouts).request)
     }
 
     pub(crate) fn set_timeouts(&self, change: impl FnOnce(&mut Timeouts)) {
@@ -410,7 +416,10 @@ impl Line {
     }
 
     pub(crate) fn eof(&self) -> Result<(), Error> {
-        self.engine.change(|send| send.channel(self.id)?.eof())
+        self.engine.change(|send| send.channel(self.id)?.eof())?;
+        // A writer on another handle learns that there is nothing to wait for.
+        self.inbox.writable();
+        Ok(())
     }
 
     pub(crate) fn close(&self) -> Result<(), Error> {
@@ -421,7 +430,7 @@ impl Line {
 
     /// A request that the peer must answer.
     pub(crate) fn ask(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
-        let deadline = self.read_deadline();
+        let deadline = self.request_deadline();
         match self.request(request, Reply::Wanted, deadline)? {
             Some(id) => self.inbox.wait_reply(id, deadline),
             None => Ok(()),
@@ -430,7 +439,7 @@ impl Line {
 
     /// A request that the peer does not answer.
     pub(crate) fn tell(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
-        self.request(request, Reply::NotWanted, self.read_deadline())
+        self.request(request, Reply::NotWanted, self.request_deadline())
             .map(drop)
     }
 

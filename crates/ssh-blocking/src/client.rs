@@ -255,7 +255,10 @@ impl Client {
             self.engine().clone(),
             id,
             inbox,
-            Timeouts::default(),
+            Timeouts {
+                request: self.defaults.request_timeout,
+                ..Timeouts::default()
+            },
             Some(self.handle.clone()),
         );
         line.inbox.wait_open(deadline)?;

@@ -19,6 +19,12 @@ use crate::handshake;
 use crate::observer::{Nobody, Observer, Seen};
 use crate::socket::{Clock, OsRandom, Socket};
 
+/// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.
+pub(crate) const KEEPALIVE: Keepalive = Keepalive {
+    interval: Duration::from_secs(30),
+    count: 3,
+};
+
 /// Bytes that are read at a time.
 const READ_SIZE: usize = 256 * 1024;
 
@@ -30,6 +36,7 @@ const READ_SIZE: usize = 256 * 1024;
 pub struct ConnectOptions {
     pub(crate) login: Login,
     pub(crate) config: ClientConfig,
+    keepalive: Option<Keepalive>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) exec_limit: usize,
@@ -48,12 +55,14 @@ struct Answers {
 }
 
 impl ConnectOptions {
-    /// Connects within 30 seconds, gives a request 2 minutes to be answered, and collects at most
-    /// 64 MiB of a command's output.
+    /// Connects within 30 seconds, gives a request 2 minutes to be answered, asks a server that has
+    /// been silent for 30 seconds for a sign of life and gives it up after three such questions, and
+    /// collects at most 64 MiB of a command's output.
     pub fn new(login: Login) -> Self {
         Self {
             login,
             config: ClientConfig::default(),
+            keepalive: Some(KEEPALIVE),
             connect_timeout: Some(Duration::from_secs(30)),
             request_timeout: Some(Duration::from_secs(120)),
             exec_limit: 64 * 1024 * 1024,
@@ -67,7 +76,7 @@ impl ConnectOptions {
     }
 
     /// Sets the configuration of the protocol: algorithms, limits, deadlines. How long logging in
-    /// may take is `deadlines.authentication` there.
+    /// may take is `deadlines.authentication` there. A keepalive there goes before the one here.
     #[must_use]
     pub fn config(mut self, config: ClientConfig) -> Self {
         self.config = config;
@@ -75,15 +84,16 @@ impl ConnectOptions {
     }
 
     /// Sets how long connecting to all addresses may take together; `None` leaves it to the
-    /// operating system.
+    /// operating system, as it is in any case for finding the addresses of a name.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long opening a channel or [`Client::rekey`](crate::Client::rekey) may take; `None`
-    /// is for ever, as long as the connection lives.
+    /// Sets how long opening a channel, a request on a channel (`exec`, `shell`, `pty`, ...) or
+    /// [`Client::rekey`](crate::Client::rekey) may take; `None` is for ever, as long as the connection
+    /// lives.
     #[must_use]
     pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.request_timeout = timeout;
@@ -101,7 +111,15 @@ impl ConnectOptions {
     /// questions without an answer.
     #[must_use]
     pub const fn keepalive(mut self, interval: Duration, count: u32) -> Self {
-        self.config.transport.deadlines.keepalive = Some(Keepalive { interval, count });
+        self.keepalive = Some(Keepalive { interval, count });
+        self
+    }
+
+    /// Never asks for a sign of life: a server that vanishes without a word is then noticed by
+    /// timeouts only, where there are any.
+    #[must_use]
+    pub const fn without_keepalive(mut self) -> Self {
+        self.keepalive = None;
         self
     }
 
@@ -308,7 +326,10 @@ impl ConnectOptions {
             request_timeout: self.request_timeout,
             exec_limit: self.exec_limit,
         };
-        let logged_in = log_in(stream, self.login, self.config, self.observer, self.answers)?;
+        let mut config = self.config;
+        let keepalive = &mut config.transport.deadlines.keepalive;
+        *keepalive = keepalive.or(self.keepalive);
+        let logged_in = log_in(stream, self.login, config, self.observer, self.answers)?;
         Ok((logged_in, defaults))
     }
 }

@@ -12,12 +12,13 @@ use std::time::SystemTime;
 
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_proto::RecvBuf;
-use ssh_proto::config::ServerConfig;
+use ssh_proto::config::{Keepalive, ServerConfig};
 use ssh_proto::server::ServerEvent;
 use ssh_server::{
     Admission, Admitted, Clock as Today, HostKeys, PasswordCheck, Required, Step, Users,
 };
 
+use crate::connect::KEEPALIVE;
 use crate::engine::{Engine, lock};
 use crate::error::Error;
 use crate::forward::{accept, wake};
@@ -33,6 +34,7 @@ type MakeUsers = dyn Fn(SocketAddr) -> Box<dyn Users + Send> + Send + Sync;
 /// How a [`Server`] works.
 pub struct ServerOptions {
     config: ServerConfig,
+    keepalive: Option<Keepalive>,
     host_keys: HostKeys,
     required: Required,
     connections: usize,
@@ -49,6 +51,7 @@ impl ServerOptions {
     ) -> Self {
         Self {
             config: ServerConfig::default(),
+            keepalive: Some(KEEPALIVE),
             host_keys,
             required: Required::PUBLICKEY,
             connections: 64,
@@ -61,6 +64,14 @@ impl ServerOptions {
     #[must_use]
     pub fn config(mut self, config: ServerConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Never asks silent clients for a sign of life, unless the configuration says so. By default
+    /// one is asked after 30 seconds of silence, and given up after three questions.
+    #[must_use]
+    pub const fn without_keepalive(mut self) -> Self {
+        self.keepalive = None;
         self
     }
 
@@ -230,6 +241,8 @@ impl Shared {
     ) -> Result<(ssh_proto::Server, Admission<AnyUsers>), Error> {
         let options = &self.options;
         let mut config = options.config.clone();
+        let keepalive = &mut config.transport.deadlines.keepalive;
+        *keepalive = keepalive.or(options.keepalive);
         config.host_keys = options.host_keys.for_config();
         let users = AnyUsers((options.users)(from));
         let mut admission = Admission::new(users, options.required).peer(from.ip(), None);

@@ -17,9 +17,3 @@ pub mod peers;
 pub mod raw;
 pub mod rng;
 pub mod sim;
-
-/// The examples of the README, which the tests compile and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-#[derive(Debug)]
-pub struct Readme;

@@ -13,7 +13,7 @@ use ssh_client::{Login, Trust};
 use ssh_keys::PublicKeyLine;
 use ssh_keys::SigningKey;
 use ssh_keys::authorized_keys::AuthorizedKeys;
-use ssh_keys::known_hosts::{HostField, KnownHosts, entry_line};
+use ssh_keys::known_hosts::{HostField, KnownHosts, Verdict, entry_line};
 use ssh_proto::algorithm::KeyType;
 use ssh_proto::random::{Random, RandomError};
 use ssh_server::{FixedUsers, HostKeys};
@@ -52,13 +52,22 @@ pub(crate) fn run() -> Result<(), Failure> {
     let known = KnownHosts::parse(entry.as_bytes());
 
     println!("\nThe client connects and logs in:");
-    let trust = Trust::known_hosts(known, &address.ip().to_string(), address.port());
+    let host = address.ip().to_string();
+    let trust = Trust::known_hosts(known.clone(), &host, address.port());
     let login = Login::new(USER, trust.refuse_unknown()).key(user_key);
     let options = ConnectOptions::new(login)
         .keepalive(Duration::from_secs(15), 3)
         .observer(Narrator { verbose: true });
     let client = Client::connect(address, options)?;
-    println!("  the host key is the one in known_hosts (line 1)");
+    match client
+        .host_key()
+        .map(|key| known.lookup(&host, address.port(), key))
+    {
+        Some(Verdict::Known { line }) => {
+            println!("  the host key stands in known_hosts, line {line}")
+        }
+        other => return Err(format!("connected to a host that is not known: {other:?}").into()),
+    }
     println!("  logged in as {USER} by {}", client.authenticated_by());
     if let Some(agreed) = client.negotiated() {
         let kept = if agreed.strict_kex {

@@ -216,10 +216,14 @@ impl Inbox {
     ) -> Result<(Option<(Stream, usize)>, usize), Error> {
         self.wait_readable(deadline, |inner| {
             if let Some((stream, n)) = inner.take(take, into) {
-                return Some(Ok((Some((stream, n)), inner.release_now())));
+                let drained = match stream {
+                    Stream::Data => inner.data.is_empty(),
+                    Stream::Extended(_) => inner.stderr.is_empty(),
+                };
+                return Some(Ok((Some((stream, n)), inner.release_now(drained))));
             }
             if inner.eof || inner.closed {
-                return Some(Ok((None, inner.release_now())));
+                return Some(Ok((None, inner.release_now(true))));
             }
             let ended = inner.ended.as_ref()?;
             Some(Err(ended.clone().into()))
@@ -361,8 +365,10 @@ impl Inner {
         Some((stream, n))
     }
 
-    fn release_now(&mut self) -> usize {
-        if self.consumed >= RELEASE || (self.data.is_empty() && self.stderr.is_empty()) {
+    /// `drained`: the queue that was read is empty. The other one may never be read, and must not
+    /// keep the credit of this one.
+    fn release_now(&mut self, drained: bool) -> usize {
+        if self.consumed >= RELEASE || drained {
             std::mem::take(&mut self.consumed)
         } else {
             0

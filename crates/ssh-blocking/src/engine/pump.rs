@@ -41,6 +41,10 @@ impl Engine {
                 }
             } else {
                 state = self.settle(state);
+                if state.send().has_ended() {
+                    // While it was written somebody hung up, and nobody will wake us for that.
+                    continue;
+                }
             }
             if state.stuck && !state.writing {
                 state = self.push(state);
@@ -89,7 +93,8 @@ impl Engine {
         let now = self.clock.now();
         let due = state.send().poll_timeout(now);
         state.pump_at = due;
-        let due = due.map(|due| SystemInstant::now() + due.saturating_since(now));
+        // A deadline beyond what the system's clock can say never comes.
+        let due = due.and_then(|due| SystemInstant::now().checked_add(due.saturating_since(now)));
         let until = match (due, goodbye) {
             (Some(due), Some(goodbye)) => Some(due.min(goodbye)),
             (due, goodbye) => due.or(goodbye),

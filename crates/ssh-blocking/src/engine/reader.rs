@@ -61,6 +61,11 @@ impl<R: Role> Reader<R> {
                 Wants::Batch => {}
                 Wants::Answer | Wants::Output => {
                     let state = self.engine.lock();
+                    if state.io.is_some() {
+                        // Nothing can be written any more: what was read already is all there is.
+                        self.recv.close_input();
+                        continue;
+                    }
                     let until = SystemInstant::now() + PAUSE;
                     drop(self.engine.wait(state, Some(until)));
                 }
@@ -118,6 +123,7 @@ impl<R: Role> Reader<R> {
                         }
                     };
                     if !inbox.deliver(stream, data) {
+                        controls = true;
                         let mut state = engine.lock();
                         release(&mut state, channel, data.len());
                     }
@@ -169,7 +175,10 @@ impl<R: Role> Reader<R> {
         self.engine.pump.notify_one();
         self.engine.progress.notify_all();
         drop(state);
-        self.role.ended(&ended);
+        if !std::thread::panicking() {
+            // Code of users: a panic in it while another one unwinds would end the process.
+            self.role.ended(&ended);
+        }
         if by_us {
             self.engine.socket.drain(FAREWELL);
             self.engine.socket.shutdown(Shutdown::Both);

@@ -235,6 +235,7 @@ impl SendSide {
 
     /// Does what is due at `now`. An event may follow.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.time_tickets();
         while let Some(timer) = self.timers.expired(now) {
             match timer {
                 Timer::Ticket => self.mux.refuse_expired(now, &mut self.out),
@@ -311,10 +312,7 @@ impl SendSide {
         if self.has_ended() {
             return None;
         }
-        match self.mux.tickets.next_deadline() {
-            Some(at) => self.timers.start_at(Timer::Ticket, at),
-            None => self.timers.stop(Timer::Ticket),
-        }
+        self.time_tickets();
         if self.out.buf.is_empty() && self.out.buf.capacity() > 0 {
             self.timers.start_once(Timer::Idle, IDLE);
         } else {
@@ -327,6 +325,14 @@ impl SendSide {
             self.timers.stop(Timer::OutputStalled);
         }
         self.timers.arm(now).map(|(at, _)| at)
+    }
+
+    /// Tickets have deadlines of their own; the timer runs for the first of them.
+    fn time_tickets(&mut self) {
+        match self.mux.tickets.next_deadline() {
+            Some(at) => self.timers.start_at(Timer::Ticket, at),
+            None => self.timers.stop(Timer::Ticket),
+        }
     }
 
     /// What the time that [`poll_timeout`](Self::poll_timeout) returned is for.
