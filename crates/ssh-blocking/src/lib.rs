@@ -26,7 +26,8 @@
 //! that the socket did not take at once. Keepalives and key exchanges are answered while nobody
 //! is in a call. A writer never waits for a reader, and a channel that nobody reads stops nobody
 //! else. When the connection ends, every call that waits returns [`Error::Ended`] with the reason.
-//! Dropping a handle never waits.
+//! Dropping a client or a channel never waits; dropping a [`Server`] or a [`LocalForward`] wakes its
+//! listener, which takes 50 ms at the most.
 //!
 //! There is no policy here: who is trusted and what is shown is in `ssh-client`, who is let in is in
 //! `ssh-server`, the protocol in `ssh-proto`.
