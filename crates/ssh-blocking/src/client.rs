@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 
+use ssh_driver::{Ended, Error, Observer, Output, Seen};
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::client::ClientEvent;
 use ssh_proto::error::RequestError;
@@ -12,12 +13,10 @@ use ssh_proto::kex::Negotiated;
 use ssh_proto::key::PublicKey;
 use ssh_proto::{ChannelId, Identification, PeerEvent, SendSide};
 
-use crate::channel::{Channel, Handle, Line, Output, Timeouts, deadline};
+use crate::channel::{Channel, Handle, Line, Timeouts, deadline};
 use crate::connect::{self, ConnectOptions, Defaults, LoggedIn};
-use crate::engine::{Engine, Inbox, Role, State};
-use crate::error::{Ended, Error};
+use crate::engine::{Engine, Role, State};
 use crate::forward::{ForwardOptions, LocalForward};
-use crate::observer::{Observer, Seen};
 
 /// A connection to a server that has let us in.
 ///
@@ -247,9 +246,7 @@ impl Client {
         let deadline = deadline(self.defaults.request_timeout);
         let (id, inbox) = self.engine().attempt(deadline, |state| {
             let id = open(state.send())?;
-            let inbox = Inbox::new();
-            state.inboxes.insert(id, inbox.clone());
-            Ok((id, inbox))
+            Ok((id, state.inboxes.insert(id)))
         })?;
         let line = Line::new(
             self.engine().clone(),

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use ssh_driver::{Error, Take};
 use ssh_proto::mux::Stream;
 
 use crate::channel::Line;
 use crate::client::Client;
-use crate::engine::{Take, lock};
-use crate::error::Error;
+use crate::engine::lock;
 
 /// How a forward listens.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use ssh_driver::{Ended, Error, Shared, Take, shown};
 use ssh_proto::message::{
     ChannelOpenFailureReason, ChannelOpenType, ChannelRequestType, TerminalSize,
 };
@@ -18,8 +19,7 @@ use ssh_proto::{ChannelEvent, ChannelId, PeerEvent};
 use ssh_server::{Admitted, HostKeys};
 
 use crate::channel::{Line, Timeouts};
-use crate::engine::{Engine, Inbox, Role, State, Take};
-use crate::error::{Ended, Error, shown};
+use crate::engine::{Engine, Inbox, Role, State};
 use crate::forward::join;
 use crate::server::Place;
 use crate::socket::OsRandom;
@@ -228,11 +228,10 @@ impl Connect {
         let Some(ticket) = self.ticket.take() else {
             return Err(Error::Closed);
         };
-        let inbox = Inbox::new();
         let mut state = self.engine.lock();
         let opened = state.send().accept_channel(ticket);
         let id = opened.map_err(|misuse| state.error(misuse))?;
-        state.inboxes.insert(id, inbox.clone());
+        let inbox = state.inboxes.insert(id);
         drop(self.engine.settle(state));
         let line = Line::new(self.engine.clone(), id, inbox, Timeouts::default(), None);
         Ok(ServerChannel {
@@ -336,7 +335,7 @@ impl ServerChannel {
 
     /// The size of the terminal, as the client last said.
     pub fn terminal_size(&self) -> Option<TerminalSize> {
-        self.line.inbox.lock().size
+        self.line.inbox.terminal_size()
     }
 
     /// Moves data both ways between the channel and a socket until both have ended.
@@ -455,7 +454,7 @@ impl ServerRole {
         match kind {
             ChannelOpenType::Session => {
                 if let Ok(id) = state.send().accept_channel(ticket) {
-                    state.inboxes.insert(id, Inbox::new());
+                    state.inboxes.insert(id);
                     self.setups.insert(id, Setup::default());
                 }
             }
@@ -483,7 +482,7 @@ impl ServerRole {
         request: ChannelRequestType<'_>,
         ticket: RequestTicket,
     ) {
-        let Some(inbox) = state.inboxes.get(&channel).cloned() else {
+        let Some(inbox) = state.inboxes.get(channel).cloned() else {
             return;
         };
         let asked = match request {
@@ -510,13 +509,13 @@ impl ServerRole {
                 ticket,
             ),
             ChannelRequestType::WindowChange { size } => {
-                inbox.lock().size = Some(size);
+                inbox.update(|mailbox| mailbox.resized(size));
                 // Nobody waits for the answer.
                 let _ = state.send().accept_request(ticket);
                 return;
             }
             ChannelRequestType::Signal { signal_name } => {
-                inbox.signalled(shown(signal_name));
+                inbox.update(|mailbox| mailbox.signalled(shown(signal_name)));
                 let _ = state.send().accept_request(ticket);
                 return;
             }
@@ -596,8 +595,8 @@ impl Role for ServerRole {
                 Asked::Pty(channel, terminal, ticket) => {
                     let size = terminal.size;
                     let granted = self.pty(channel, terminal);
-                    if granted && let Some(inbox) = engine.lock().inboxes.get(&channel) {
-                        inbox.lock().size = Some(size);
+                    if granted && let Some(inbox) = engine.lock().inboxes.get(channel) {
+                        inbox.update(|mailbox| mailbox.resized(size));
                     }
                     (granted, ticket)
                 }

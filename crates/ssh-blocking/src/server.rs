@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::SystemTime;
 
+use ssh_driver::Error;
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_proto::RecvBuf;
 use ssh_proto::config::{Keepalive, ServerConfig};
@@ -20,7 +21,6 @@ use ssh_server::{
 
 use crate::connect::KEEPALIVE;
 use crate::engine::{Engine, lock};
-use crate::error::Error;
 use crate::forward::{accept, wake};
 use crate::handler::{Handler, ServerRole, Session};
 use crate::handshake;
