@@ -305,7 +305,15 @@ impl Line {
                 .send()
                 .channel(self.id)
                 .and_then(|mut channel| channel.send_on(stream, data));
-            let sent = sent.map_err(|misuse| state.error(misuse))?;
+            let sent = match sent {
+                Ok(sent) => sent,
+                Err(misuse) => {
+                    let error = state.error(misuse);
+                    // It may have been this one's turn.
+                    drop(self.engine.settle(state));
+                    return Err(error);
+                }
+            };
             if sent == 0 {
                 self.inbox.block();
             }
@@ -313,7 +321,10 @@ impl Line {
             if sent > 0 {
                 return Ok(sent);
             }
-            self.inbox.wait_writable(deadline)?;
+            if let Err(error) = self.inbox.wait_writable(deadline) {
+                drop(self.engine.settle(self.engine.lock()));
+                return Err(error);
+            }
         }
     }
 

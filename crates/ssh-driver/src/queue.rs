@@ -10,7 +10,7 @@
 //! for each byte that is read.
 
 /// A buffer above this gives its memory back when it has run empty.
-const KEEP: usize = 256 * 1024;
+const KEEP: usize = 2 * 1024 * 1024;
 
 /// A queue of bytes.
 #[derive(Debug, Default)]

@@ -22,6 +22,8 @@ pub trait Shared {
     fn deliver(&self, stream: Stream, data: &[u8]) -> bool;
     /// Wakes those who wait for something to read.
     fn notify(&self);
+    /// Data can be sent again. Whether somebody waits for that, and will try.
+    fn writable(&self) -> bool;
 }
 
 /// The mailboxes of the channels that exist.
@@ -67,11 +69,17 @@ impl<S: Shared> Table<S> {
         }
     }
 
-    /// Tells everybody who may send again.
-    pub fn wake_writable(&self, send: &mut SendSide) {
-        while let Some(channel) = send.poll_writable() {
+    /// Tells those who may send again, in their order, until `most` of them have been woken.
+    ///
+    /// A limit is for drivers where whoever is woken is certain to try, and then to call this
+    /// again: it spares those who would find the room gone.
+    pub fn wake_writable(&self, send: &mut SendSide, most: usize) {
+        let mut woken = 0;
+        while woken < most
+            && let Some(channel) = send.poll_writable()
+        {
             if let Some(slot) = self.slots.get(&channel) {
-                slot.update(Mailbox::writable);
+                woken += usize::from(slot.writable());
             }
         }
     }

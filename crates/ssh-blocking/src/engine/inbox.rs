@@ -46,10 +46,13 @@ impl Shared for Inbox {
     fn update<R>(&self, change: impl FnOnce(&mut Mailbox) -> R) -> R {
         let mut inner = self.lock();
         let result = change(&mut inner.mailbox);
-        if inner.readers > 0 {
+        let (readers, writers) = (inner.readers, inner.writers);
+        // Whoever is woken wants the lock.
+        drop(inner);
+        if readers > 0 {
             self.readable.notify_all();
         }
-        if inner.writers > 0 {
+        if writers > 0 {
             self.writable.notify_all();
         }
         result
@@ -60,9 +63,21 @@ impl Shared for Inbox {
     }
 
     fn notify(&self) {
-        if self.lock().readers > 0 {
+        let waits = self.lock().readers > 0;
+        if waits {
             self.readable.notify_all();
         }
+    }
+
+    fn writable(&self) -> bool {
+        let mut inner = self.lock();
+        inner.mailbox.writable();
+        let waits = inner.writers > 0;
+        drop(inner);
+        if waits {
+            self.writable.notify_all();
+        }
+        waits
     }
 }
 

@@ -36,6 +36,8 @@ use crate::socket::{Clock, Socket};
 
 /// How often one thread writes for the others before it leaves the rest to the pump.
 const TURNS: usize = 4;
+/// How many writers are woken at a time: more would find the room taken by the first.
+const WOKEN: usize = 1;
 /// How long the last words may take.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a call waits for others to finish before it reports [`Error::Busy`].
@@ -120,9 +122,9 @@ impl State {
         self.outbox.fill(self.half.side())
     }
 
-    /// Tells everybody who may send again.
+    /// Tells who may send again. Each of them settles, and so wakes the next.
     fn wake_writable(&mut self) {
-        self.inboxes.wake_writable(self.half.side());
+        self.inboxes.wake_writable(self.half.side(), WOKEN);
     }
 
     /// What a misuse means to whoever called.
