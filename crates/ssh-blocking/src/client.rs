@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::client::ClientEvent;
@@ -111,12 +113,13 @@ impl Client {
     ) -> Result<Output, Error> {
         let channel = self.open_session()?;
         channel.exec(command)?;
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("ssh-input".into());
+            thread.spawn_scoped(scope, || {
                 if (&channel).write_all(input).is_ok() {
                     let _ = channel.send_eof();
                 }
-            });
+            })?;
             let output = channel.output(self.defaults.exec_limit);
             // The writer may still wait for a program that is gone, or for a reader that has
             // given up.
@@ -131,7 +134,7 @@ impl Client {
     ///
     /// [`Error::OpenRefused`], [`Error::Timeout`], [`Error::Busy`], [`Error::Ended`].
     pub fn open_session(&self) -> Result<Channel, Error> {
-        self.open(SendSide::open_session)
+        self.begin(SendSide::open_session)?.wait()
     }
 
     /// Has the server connect to a host and port.
@@ -156,8 +159,17 @@ impl Client {
         port: u16,
         originator: SocketAddr,
     ) -> Result<Channel, Error> {
+        self.begin_direct_tcpip(host, port, originator)?.wait()
+    }
+
+    pub(crate) fn begin_direct_tcpip(
+        &self,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+    ) -> Result<Opening, Error> {
         let address = originator.ip().to_string();
-        self.open(|send| send.open_direct_tcpip(host, port, (&address, originator.port())))
+        self.begin(|send| send.open_direct_tcpip(host, port, (&address, originator.port())))
     }
 
     /// Listens at a loopback address and has the server connect to `host` and `port` for everyone
@@ -240,10 +252,11 @@ impl Client {
         &self.handle.engine
     }
 
-    fn open(
+    /// Asks for a channel.
+    fn begin(
         &self,
         mut open: impl FnMut(&mut SendSide) -> Result<ChannelId, RequestError>,
-    ) -> Result<Channel, Error> {
+    ) -> Result<Opening, Error> {
         let deadline = deadline(self.defaults.request_timeout);
         let (id, inbox) = self.engine().attempt(deadline, |state| {
             let id = open(state.send())?;
@@ -261,8 +274,30 @@ impl Client {
             },
             Some(self.handle.clone()),
         );
-        line.inbox.wait_open(deadline)?;
-        Ok(Channel::new(line))
+        Ok(Opening {
+            channel: Channel::new(line),
+            deadline,
+        })
+    }
+}
+
+/// A channel that the server was asked for. Dropped, it is given up.
+pub(crate) struct Opening {
+    channel: Channel,
+    deadline: Option<Instant>,
+}
+
+impl Opening {
+    /// A handle by which it can be closed while somebody waits: the wait is
+    /// [`Error::Closed`] then.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Waits until the channel is open.
+    pub(crate) fn wait(self) -> Result<Channel, Error> {
+        self.channel.line().inbox.wait_open(self.deadline)?;
+        Ok(self.channel)
     }
 }
 

@@ -53,6 +53,7 @@ mod handler;
 mod handshake;
 mod observer;
 mod server;
+mod server_role;
 mod socket;
 
 pub use channel::{Channel, ExitStatus, Output, Pty, Stderr};
@@ -64,7 +65,7 @@ pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Session, Start,
 pub use observer::Observer;
 pub use server::{Server, ServerOptions};
 pub use ssh_client::{Login, Trust};
-pub use ssh_server::{FixedUsers, HostKeys, Required};
+pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 
 /// The examples of the README, which the tests compile and run.
 #[cfg(doctest)]

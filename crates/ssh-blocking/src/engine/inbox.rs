@@ -51,7 +51,7 @@ pub(crate) struct Inner {
     replies: Vec<(RequestId, bool)>,
     exit: Option<ExitStatus>,
     closed: bool,
-    /// Server: a program runs here, or has run.
+    /// Server: a program runs here, has run, or is being decided on.
     occupied: bool,
     /// Nobody is left to read.
     abandoned: bool,
@@ -193,6 +193,11 @@ impl Inbox {
         !std::mem::replace(&mut self.lock().occupied, true)
     }
 
+    /// Server: the program was refused, and another one may be asked for.
+    pub(crate) fn vacate(&self) {
+        self.lock().occupied = false;
+    }
+
     fn update(&self, change: impl FnOnce(&mut Inner)) {
         let mut inner = self.lock();
         change(&mut inner);
@@ -267,7 +272,7 @@ impl Inbox {
                 reason: *reason,
                 description: description.clone(),
             })),
-            Open::Asked => inner.ended.clone().map(|ended| Err(ended.into())),
+            Open::Asked => inner.no_more(),
         })
     }
 

@@ -1,0 +1,328 @@
+//! What a server does with events: [`ServerRole`] takes notes while the state is locked, and asks
+//! the [`Handler`] afterwards.
+//!
+//! Invariants: programs and forwards run in threads that are counted for as long as they run,
+//! whatever becomes of their channel, so that a client that opens, starts and closes again and again
+//! runs into a limit. A request for which there is no thread is refused.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use ssh_proto::message::{ChannelOpenFailureReason, ChannelOpenType, ChannelRequestType};
+use ssh_proto::mux::{OpenTicket, RequestTicket};
+use ssh_proto::server::ServerEvent;
+use ssh_proto::{ChannelEvent, ChannelId, PeerEvent};
+use ssh_server::HostKeys;
+
+use crate::engine::{Engine, Inbox, Role, State};
+use crate::error::{Ended, shown};
+use crate::handler::{Connect, Handler, Session, Setup, Start, Terminal};
+use crate::server::Place;
+use crate::socket::OsRandom;
+
+/// How many environment variables of a channel are kept, and how long one may be in all.
+const MAX_ENV: usize = 64;
+const MAX_ENV_LEN: usize = 4096;
+
+/// What a server does with events of one connection.
+pub(crate) struct ServerRole {
+    session: Arc<Session>,
+    handler: Arc<dyn Handler>,
+    host_keys: HostKeys,
+    setups: HashMap<ChannelId, Setup>,
+    asked: Vec<Asked>,
+    handlers: Handlers,
+    /// Free again when the connection has ended.
+    _place: Place,
+}
+
+/// What the handler is to be asked.
+enum Asked {
+    Pty(ChannelId, Terminal, RequestTicket),
+    Env(ChannelId, Vec<u8>, Vec<u8>, RequestTicket),
+    Start(ChannelId, Arc<Inbox>, Program, RequestTicket),
+    Connect(Vec<u8>, u16, OpenTicket),
+}
+
+enum Program {
+    Command(Vec<u8>),
+    Shell,
+    Subsystem(Vec<u8>),
+}
+
+impl ServerRole {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        handler: Arc<dyn Handler>,
+        host_keys: HostKeys,
+        handlers: usize,
+        place: Place,
+    ) -> Self {
+        Self {
+            session,
+            handler,
+            host_keys,
+            setups: HashMap::new(),
+            asked: Vec::new(),
+            handlers: Handlers {
+                most: handlers,
+                running: Arc::default(),
+            },
+            _place: place,
+        }
+    }
+
+    fn opening(&mut self, state: &mut State, kind: ChannelOpenType<'_>, ticket: OpenTicket) {
+        match kind {
+            ChannelOpenType::Session => {
+                if let Ok(id) = state.send().accept_channel(ticket) {
+                    state.inboxes.insert(id, Inbox::new());
+                    self.setups.insert(id, Setup::default());
+                }
+            }
+            ChannelOpenType::DirectTcpip {
+                host_to_connect,
+                port_to_connect,
+                ..
+            } => {
+                if let Ok(port) = u16::try_from(port_to_connect)
+                    && state.send().defer(&ticket).is_ok()
+                {
+                    self.asked
+                        .push(Asked::Connect(host_to_connect.to_vec(), port, ticket));
+                }
+            }
+            // What is not answered is refused.
+            _ => {}
+        }
+    }
+
+    fn request(
+        &mut self,
+        state: &mut State,
+        channel: ChannelId,
+        request: ChannelRequestType<'_>,
+        ticket: RequestTicket,
+    ) {
+        let Some(inbox) = state.inboxes.get(&channel).cloned() else {
+            return;
+        };
+        let asked = match request {
+            ChannelRequestType::Exec { command } => {
+                let program = Program::Command(command.to_vec());
+                Asked::Start(channel, inbox, program, ticket)
+            }
+            ChannelRequestType::Shell => Asked::Start(channel, inbox, Program::Shell, ticket),
+            ChannelRequestType::Subsystem { subsystem_name } => {
+                let program = Program::Subsystem(subsystem_name.to_vec());
+                Asked::Start(channel, inbox, program, ticket)
+            }
+            ChannelRequestType::PtyReq { term, size, modes } => {
+                let (term, modes) = (term.to_vec(), modes.as_encoded().to_vec());
+                Asked::Pty(channel, Terminal { term, size, modes }, ticket)
+            }
+            ChannelRequestType::Env {
+                variable_name,
+                variable_value,
+            } => Asked::Env(
+                channel,
+                variable_name.to_vec(),
+                variable_value.to_vec(),
+                ticket,
+            ),
+            ChannelRequestType::WindowChange { size } => {
+                inbox.lock().size = Some(size);
+                // Nobody waits for the answer.
+                let _ = state.send().accept_request(ticket);
+                return;
+            }
+            ChannelRequestType::Signal { signal_name } => {
+                inbox.signalled(shown(signal_name));
+                let _ = state.send().accept_request(ticket);
+                return;
+            }
+            _ => return,
+        };
+        let ticket = match &asked {
+            Asked::Pty(.., ticket) | Asked::Env(.., ticket) | Asked::Start(.., ticket) => ticket,
+            Asked::Connect(..) => return,
+        };
+        if state.send().defer(ticket).is_ok() {
+            self.asked.push(asked);
+        }
+    }
+
+    fn pty(&mut self, channel: ChannelId, terminal: Terminal) -> bool {
+        let Some(setup) = self.setups.get_mut(&channel) else {
+            return false;
+        };
+        let granted = setup.terminal.is_none() && self.handler.pty(&self.session, &terminal);
+        if granted {
+            setup.terminal = Some(terminal);
+        }
+        granted
+    }
+
+    fn env(&mut self, channel: ChannelId, name: Vec<u8>, value: Vec<u8>) -> bool {
+        let Some(setup) = self.setups.get_mut(&channel) else {
+            return false;
+        };
+        let fits = setup.env.len() < MAX_ENV && name.len() + value.len() <= MAX_ENV_LEN;
+        let granted = fits && self.handler.env(&self.session, &name, &value);
+        if granted {
+            setup.env.push((name, value));
+        }
+        granted
+    }
+
+    fn start(
+        &self,
+        engine: &Arc<Engine>,
+        channel: ChannelId,
+        inbox: Arc<Inbox>,
+        program: Program,
+        ticket: RequestTicket,
+    ) {
+        let (engine, session) = (engine.clone(), self.session.clone());
+        let setup = self.setups.get(&channel).cloned().unwrap_or_default();
+        let start = Start::new(engine, session, setup, channel, inbox, ticket);
+        // What is dropped here is refused.
+        let Some((start, running)) = start.zip(self.handlers.take()) else {
+            return;
+        };
+        spawn(&self.handler, running, move |handler| match program {
+            Program::Command(command) => handler.exec(start, &command),
+            Program::Shell => handler.shell(start),
+            Program::Subsystem(name) => handler.subsystem(start, &name),
+        });
+    }
+
+    fn connect(&self, engine: &Arc<Engine>, host: Vec<u8>, port: u16, ticket: OpenTicket) {
+        let (engine, session) = (engine.clone(), self.session.clone());
+        let mut connect = Connect::new(engine, session, host, port, ticket);
+        match self.handlers.take() {
+            Some(running) => spawn(&self.handler, running, move |handler| {
+                handler.direct_tcpip(connect);
+            }),
+            None => connect.reject(ChannelOpenFailureReason::RESOURCE_SHORTAGE, ""),
+        }
+    }
+}
+
+/// The threads of handlers that run.
+struct Handlers {
+    most: usize,
+    running: Arc<AtomicUsize>,
+}
+
+/// One of them. It goes with the thread, however that ends.
+struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Handlers {
+    /// A place for one more. Only the reader takes places.
+    fn take(&self) -> Option<Running> {
+        if self.running.load(Ordering::SeqCst) >= self.most {
+            return None;
+        }
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Some(Running(self.running.clone()))
+    }
+}
+
+/// Runs the handler in a thread. What it was to answer is refused if there is none.
+fn spawn(
+    handler: &Arc<dyn Handler>,
+    running: Running,
+    run: impl FnOnce(&dyn Handler) + Send + 'static,
+) {
+    let handler = handler.clone();
+    let spawned = thread::Builder::new()
+        .name("ssh-program".into())
+        .spawn(move || {
+            let _running = running;
+            run(&*handler);
+        });
+    drop(spawned);
+}
+
+impl Role for ServerRole {
+    fn event(&mut self, _engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>) {
+        match event {
+            PeerEvent::Channel(ChannelEvent::OpenRequest {
+                channel_type,
+                ticket,
+            }) => self.opening(state, channel_type, ticket),
+            PeerEvent::Channel(ChannelEvent::Request {
+                channel,
+                request,
+                ticket,
+            }) => self.request(state, channel, request, ticket),
+            PeerEvent::Channel(ChannelEvent::Closed { channel, .. }) => {
+                self.setups.remove(&channel);
+            }
+            PeerEvent::Server(ServerEvent::Sign(request)) => {
+                if let Some(server) = state.server() {
+                    // Misuse is the end of the connection, and that is an event of its own.
+                    let _ = self.host_keys.sign(request, server, &mut OsRandom);
+                }
+            }
+            // What is not answered is refused.
+            _ => {}
+        }
+    }
+
+    fn unlocked(&mut self, engine: &Arc<Engine>) {
+        for asked in std::mem::take(&mut self.asked) {
+            let (granted, ticket) = match asked {
+                Asked::Pty(channel, terminal, ticket) => {
+                    let size = terminal.size;
+                    let granted = self.pty(channel, terminal);
+                    if granted && let Some(inbox) = engine.lock().inboxes.get(&channel) {
+                        inbox.lock().size = Some(size);
+                    }
+                    (granted, ticket)
+                }
+                Asked::Env(channel, name, value, ticket) => {
+                    (self.env(channel, name, value), ticket)
+                }
+                Asked::Start(channel, inbox, program, ticket) => {
+                    self.start(engine, channel, inbox, program, ticket);
+                    continue;
+                }
+                Asked::Connect(host, port, ticket) => {
+                    self.connect(engine, host, port, ticket);
+                    continue;
+                }
+            };
+            // The channel may be gone, and then nobody wants the answer.
+            let _ = engine.change(|send| {
+                if granted {
+                    send.accept_request(ticket)
+                } else {
+                    send.refuse_request(ticket)
+                }
+            });
+        }
+    }
+
+    fn ended(&mut self, ended: &Arc<Ended>) {
+        self.handler.ended(&self.session, ended);
+    }
+}
+
+impl fmt::Debug for ServerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerRole")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
