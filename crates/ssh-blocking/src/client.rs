@@ -338,3 +338,69 @@ impl Role for ClientRole {
         self.observer.ended(ended);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
+
+    use ssh_client::Trust;
+    use ssh_keys::SigningKey;
+    use ssh_proto::config::Methods;
+    use ssh_proto::key::PrivateKey;
+    use ssh_server::{FixedUsers, HostKeys, Required};
+
+    use super::*;
+    use crate::{Connect, Handler, Login, Server, ServerOptions};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Accepts connections when it is told to, and says when the channel is over.
+    struct Late {
+        go: Mutex<mpsc::Receiver<()>>,
+        over: mpsc::Sender<()>,
+    }
+
+    impl Handler for Late {
+        fn direct_tcpip(&self, request: Connect) {
+            self.go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            let mut channel = request.accept().unwrap();
+            let _ = channel.read(&mut [0]);
+            self.over.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_opened_too_late_is_closed_and_leaves_nothing_behind() {
+        let (go, of_handler) = mpsc::channel();
+        let (over, wait) = mpsc::channel();
+        let handler = Late {
+            go: Mutex::new(of_handler),
+            over,
+        };
+        let keys = HostKeys::new([SigningKey::ed25519(&[1; 32])]).unwrap();
+        let users =
+            |_: SocketAddr| FixedUsers::new().with_password("alice", String::from("secret"));
+        let options = ServerOptions::new(keys, users).required(Required::AnyOf(Methods::PASSWORD));
+        let server = Server::bind("127.0.0.1:0", options, handler).unwrap();
+
+        let key = PrivateKey::from_ed25519_seed(&[1; 32]);
+        let trust = Trust::pinned([key.public_key().fingerprint()]);
+        let login = Login::new("alice", trust).password(String::from("secret"));
+        let options = ConnectOptions::new(login).request_timeout(Some(Duration::from_millis(200)));
+        let client = Client::connect(server.local_addr(), options).unwrap();
+        let inboxes = || client.engine().lock().inboxes.len();
+
+        let opened = client.open_direct_tcpip("127.0.0.1", 1);
+        assert!(matches!(opened, Err(Error::Timeout)), "{opened:?}");
+        assert_eq!(inboxes(), 0);
+        go.send(()).unwrap();
+        wait.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(inboxes(), 0);
+        let open = client.open_session().unwrap();
+        assert_eq!(inboxes(), 1);
+        drop(open);
+        assert_eq!(inboxes(), 0);
+    }
+}

@@ -326,3 +326,105 @@ impl fmt::Debug for ServerRole {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::{Duration, Instant};
+
+    use ssh_client::{Login, Trust};
+    use ssh_keys::SigningKey;
+    use ssh_proto::Wants;
+    use ssh_proto::client::ClientEvent;
+    use ssh_proto::config::Methods;
+    use ssh_proto::key::PrivateKey;
+    use ssh_proto::mux::Reply;
+    use ssh_server::{FixedUsers, Required};
+
+    use super::*;
+    use crate::connect::LoggedIn;
+    use crate::{ConnectOptions, Server, ServerOptions};
+
+    struct Granting;
+
+    impl Handler for Granting {
+        fn env(&self, _session: &Session, _name: &[u8], _value: &[u8]) -> bool {
+            true
+        }
+
+        fn exec(&self, request: Start, _command: &[u8]) {
+            assert_eq!(request.env().len(), MAX_ENV);
+            drop(request.accept());
+        }
+    }
+
+    #[test]
+    fn more_requests_in_one_go_than_may_wait_are_all_answered_by_the_handler() {
+        let keys = HostKeys::new([SigningKey::ed25519(&[1; 32])]).unwrap();
+        let users =
+            |_: SocketAddr| FixedUsers::new().with_password("alice", String::from("secret"));
+        let options = ServerOptions::new(keys, users).required(Required::AnyOf(Methods::PASSWORD));
+        let server = Server::bind("127.0.0.1:0", options, Granting).unwrap();
+
+        let key = PrivateKey::from_ed25519_seed(&[1; 32]);
+        let trust = Trust::pinned([key.public_key().fingerprint()]);
+        let login = Login::new("alice", trust).password(String::from("secret"));
+        let stream = TcpStream::connect(server.local_addr()).unwrap();
+        let (logged_in, _) = ConnectOptions::new(login).log_in(stream).unwrap();
+        let LoggedIn {
+            mut client,
+            mut rx,
+            socket,
+            clock,
+            ..
+        } = logged_in;
+        socket
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+
+        let channel = client.open_session().unwrap();
+        let mut answers = Vec::new();
+        let began = Instant::now();
+        while answers.len() < 101 {
+            assert!(began.elapsed() < Duration::from_secs(20));
+            let mut opened = false;
+            while let Some(event) = client.poll_event(&mut rx.batch(), clock.now()) {
+                match event {
+                    ClientEvent::Channel(ChannelEvent::Opened { .. }) => opened = true,
+                    ClientEvent::Channel(ChannelEvent::Reply { success, .. }) => {
+                        answers.push(success);
+                    }
+                    _ => {}
+                }
+            }
+            if opened {
+                // All of these leave in one write.
+                let mut channel = client.channel(channel).unwrap();
+                for _ in 0..100 {
+                    let request = ChannelRequestType::Env {
+                        variable_name: b"LC_ALL",
+                        variable_value: b"C",
+                    };
+                    channel.request(request, Reply::Wanted).unwrap();
+                }
+                let request = ChannelRequestType::Exec { command: b"x" };
+                channel.request(request, Reply::Wanted).unwrap();
+            }
+            while client.has_output() {
+                let n = socket.write(client.output()).unwrap();
+                client.consume_output(n);
+            }
+            if answers.len() < 101
+                && let Wants::Bytes(need) = client.wants()
+            {
+                let n = socket.read(rx.spare(need)).unwrap();
+                rx.filled(n);
+            }
+        }
+        let (program, env) = answers.split_last().unwrap();
+        assert!(program, "the program was refused");
+        // What is kept of an environment has a limit of its own.
+        let granted = env.iter().filter(|granted| **granted).count();
+        assert_eq!(granted, MAX_ENV);
+    }
+}
