@@ -22,7 +22,7 @@ use crate::forward::join;
 /// Each [`exec`](Self::exec), [`shell`](Self::shell), [`subsystem`](Self::subsystem) and
 /// [`direct_tcpip`](Self::direct_tcpip) runs in a thread of its own, of which there are at most
 /// [`ServerOptions::handlers`](crate::ServerOptions::handlers) for a connection. Return when the
-/// channel is closed: the thread counts for as long as it runs. A request that is dropped without
+/// channel is closed: the thread counts for as long as it runs, and so does its connection. A request that is dropped without
 /// being accepted is refused.
 #[expect(unused_variables, reason = "the names say what an implementation gets")]
 pub trait Handler: Send + Sync + 'static {

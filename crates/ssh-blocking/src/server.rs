@@ -90,7 +90,8 @@ impl ServerOptions {
     }
 
     /// Sets how many connections there may be at a time, those included whose users are not in
-    /// yet. One more is closed at once.
+    /// yet, and those that have ended while [`handlers`](Self::handlers) of theirs run on. One more
+    /// is closed at once.
     #[must_use]
     pub const fn connections(mut self, most: usize) -> Self {
         self.connections = most;
@@ -111,7 +112,8 @@ impl ServerOptions {
 
     /// Sets how many calls of a [`Handler`] for a program or a forward may run at a time for one
     /// connection: threads of its own, which count until the handler returns, also where their
-    /// channel is closed. One more program or forward is refused.
+    /// channel is closed. One more program or forward is refused. A server has no more than this
+    /// times [`connections`](Self::connections) of them.
     #[must_use]
     pub const fn handlers(mut self, most: usize) -> Self {
         self.handlers = most;
@@ -235,7 +237,8 @@ impl Server {
         self.address
     }
 
-    /// How many connections there are.
+    /// How many connections there are, those included that have ended while handlers of theirs run
+    /// on.
     pub fn connections(&self) -> usize {
         lock(&self.shared.places).connections.len()
     }

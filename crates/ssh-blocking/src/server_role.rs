@@ -3,7 +3,8 @@
 //!
 //! Invariants: programs and forwards run in threads that are counted for as long as they run,
 //! whatever becomes of their channel, so that a client that opens, starts and closes again and again
-//! runs into a limit. A request for which there is no thread is refused.
+//! runs into a limit. They keep the place of their connection, so that one that connects again and
+//! again does too. A request for which there is no thread is refused.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -35,8 +36,6 @@ pub(crate) struct ServerRole {
     setups: HashMap<ChannelId, Setup>,
     asked: Vec<Asked>,
     handlers: Handlers,
-    /// Free again when the connection has ended.
-    _place: Place,
 }
 
 /// What the handler is to be asked.
@@ -70,8 +69,8 @@ impl ServerRole {
             handlers: Handlers {
                 most: handlers,
                 running: Arc::default(),
+                place: Arc::new(place),
             },
-            _place: place,
         }
     }
 
@@ -216,14 +215,19 @@ impl ServerRole {
 struct Handlers {
     most: usize,
     running: Arc<AtomicUsize>,
+    /// Free again when the connection has ended and the last handler has returned.
+    place: Arc<Place>,
 }
 
 /// One of them. It goes with the thread, however that ends.
-struct Running(Arc<AtomicUsize>);
+struct Running {
+    count: Arc<AtomicUsize>,
+    _place: Arc<Place>,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.count.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -234,7 +238,10 @@ impl Handlers {
             return None;
         }
         self.running.fetch_add(1, Ordering::SeqCst);
-        Some(Running(self.running.clone()))
+        Some(Running {
+            count: self.running.clone(),
+            _place: self.place.clone(),
+        })
     }
 }
 

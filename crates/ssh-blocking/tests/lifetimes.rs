@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ssh_blocking::{
-    Channel, Client, Connect, ConnectOptions, Error, FixedUsers, Handler, HostKeys, Login,
-    Required, Server, ServerOptions, Start, StartLimits, Trust,
+    Channel, Client, Connect, ConnectOptions, Ended, Error, FixedUsers, Handler, HostKeys, Login,
+    Required, Server, ServerOptions, Session, Start, StartLimits, Trust,
 };
 use ssh_keys::SigningKey;
 use ssh_proto::config::Methods;
@@ -147,8 +147,9 @@ fn dropping_a_forward_gives_up_connections_that_are_not_made_yet() {
         drop(forward);
         assert_eq!(near.read(&mut [0]).unwrap_or(0), 0);
         drop(client);
-        until(|| server.connections() == 0);
+        until(|| handler.ended() == 1);
         handler.door.open();
+        until(|| server.connections() == 0);
     });
 }
 
@@ -178,6 +179,23 @@ fn handlers_count_until_they_return_whatever_becomes_of_their_channels() {
         handler.door.open();
         // A channel whose program was refused may have another one.
         until(|| channel.exec("exit").is_ok());
+    });
+}
+
+#[test]
+fn a_connection_keeps_its_place_until_its_handlers_return() {
+    within(60, || {
+        let (server, handler) = server_with(|options| options.connections(1));
+        let client = connect(&server);
+        handler.door.shut();
+        client.open_session().unwrap().exec("wait").unwrap();
+        client.disconnect();
+        until(|| handler.ended() == 1);
+        assert_eq!(server.connections(), 1);
+        let again = || Client::connect(server.local_addr(), options());
+        assert!(again().is_err());
+        handler.door.open();
+        until(|| again().is_ok());
     });
 }
 
@@ -309,6 +327,7 @@ struct Watched {
     calls: Arc<AtomicUsize>,
     returned: Arc<AtomicUsize>,
     relays: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
     door: Arc<Door>,
 }
 
@@ -323,6 +342,10 @@ impl Watched {
 
     fn relays(&self) -> usize {
         self.relays.load(Ordering::SeqCst)
+    }
+
+    fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 
@@ -347,6 +370,10 @@ impl Handler for Watched {
 
     fn shell(&self, _request: Start) {
         self.calls.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn ended(&self, _session: &Session, _ended: &Ended) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
     }
 
     fn direct_tcpip(&self, request: Connect) {
