@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ssh_driver::{Collect, Error, ExitStatus, Mailbox, Output, Pty, Shared, Take};
 use ssh_proto::ChannelId;
-use ssh_proto::error::{Misuse, RequestError};
+use ssh_proto::error::RequestError;
 use ssh_proto::message::{ChannelRequestType, TerminalSize};
 use ssh_proto::mux::{Reply, RequestId, Stream};
 
@@ -341,6 +341,12 @@ impl Line {
         Ok(())
     }
 
+    /// Whether the channel is closed, or the connection has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        let now = Some(Instant::now());
+        !matches!(self.inbox.wait_closed(now), Err(Error::Timeout))
+    }
+
     /// A request that the peer must answer.
     pub(crate) fn ask(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
         let deadline = self.request_deadline();
@@ -384,14 +390,15 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.inbox.abandon();
-        // It may be closed already.
-        let _ = self.engine.change(|send| {
-            let mut channel = send.channel(self.id)?;
-            match channel.close() {
-                Err(Misuse::ChannelState) => Ok(()),
-                result => result,
-            }
-        });
+        let mut state = self.engine.lock();
+        // It may be closed already, or gone.
+        if let Ok(mut channel) = state.send().channel(self.id) {
+            let _ = channel.close();
+        }
+        // Nobody is left to be told anything. A channel that is given up while it is opening is
+        // closed by the core when it is answered, without another word.
+        state.inboxes.remove(self.id);
+        drop(self.engine.settle(state));
     }
 }
 

@@ -51,6 +51,7 @@ mod forward;
 mod handler;
 mod handshake;
 mod server;
+mod server_role;
 mod socket;
 
 pub use channel::{Channel, Stderr};
@@ -61,7 +62,7 @@ pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Session, Start,
 pub use server::{Server, ServerOptions};
 pub use ssh_client::{Login, Trust};
 pub use ssh_driver::{Ended, Error, ExitStatus, Observer, Output, Pty};
-pub use ssh_server::{FixedUsers, HostKeys, Required};
+pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 
 /// The examples of the README, which the tests compile and run.
 #[cfg(doctest)]

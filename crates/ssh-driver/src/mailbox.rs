@@ -42,7 +42,7 @@ pub struct Mailbox {
     replies: Vec<(RequestId, Option<bool>)>,
     exit: Option<ExitStatus>,
     closed: bool,
-    /// Server: a program runs here, or has run.
+    /// Server: a program runs here, has run, or is being decided on.
     occupied: bool,
     /// Nobody is left to read.
     abandoned: bool,
@@ -225,7 +225,7 @@ impl Mailbox {
                 reason: *reason,
                 description: description.clone(),
             })),
-            Open::Asked => self.ended.clone().map(|ended| Err(ended.into())),
+            Open::Asked => self.no_more(),
         }
     }
 
@@ -289,6 +289,11 @@ impl Mailbox {
     #[must_use]
     pub const fn occupy(&mut self) -> bool {
         !std::mem::replace(&mut self.occupied, true)
+    }
+
+    /// Server: the program was refused, and another one may be asked for.
+    pub const fn vacate(&mut self) {
+        self.occupied = false;
     }
 
     /// The last user has gone: what came and what still comes is forgotten.

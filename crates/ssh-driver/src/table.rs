@@ -52,6 +52,11 @@ impl<S: Shared> Table<S> {
         self.slots.get(&channel)
     }
 
+    /// Forgets a channel.
+    pub fn remove(&mut self, channel: ChannelId) -> Option<Arc<S>> {
+        self.slots.remove(&channel)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -96,6 +96,11 @@ impl Inbox {
         self.lock().mailbox.occupy()
     }
 
+    /// Server: the program was refused, and another one may be asked for.
+    pub(crate) fn vacate(&self) {
+        self.lock().mailbox.vacate();
+    }
+
     pub(crate) fn terminal_size(&self) -> Option<TerminalSize> {
         self.lock().mailbox.terminal_size()
     }

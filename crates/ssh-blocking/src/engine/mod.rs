@@ -78,7 +78,7 @@ type Guard<'e> = MutexGuard<'e, State>;
 pub(crate) trait Role: Send + 'static {
     /// An event, with the state locked: nothing here may wait, and no code of users may run.
     fn event(&mut self, engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>);
-    /// After events, with nothing locked: code of users may run.
+    /// After each packet that had events, with nothing locked: code of users may run.
     fn unlocked(&mut self, _engine: &Arc<Engine>) {}
     /// The connection has ended.
     fn ended(&mut self, _ended: &Arc<Ended>) {}

@@ -145,6 +145,10 @@ impl<R: Role> Reader<R> {
                     while let Some(event) = state.half.pending_event(recv, now) {
                         dispatch(engine, &mut state, role, touched, &mut end, event);
                     }
+                    drop(state);
+                    // Now, and not after everything that was read: what the peer sends in one go
+                    // may ask for more than may wait for an answer at a time.
+                    role.unlocked(engine);
                 }
                 _ => {}
             }
