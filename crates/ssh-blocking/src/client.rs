@@ -49,7 +49,7 @@ impl Client {
     /// [`Error::LoginEnded`] if the server has ended the connection before that, and
     /// [`Error::Ended`] for everything else that ends a connection.
     pub fn connect(address: impl ToSocketAddrs, options: ConnectOptions) -> Result<Self, Error> {
-        let stream = connect::tcp(address, options.connect_timeout)?;
+        let stream = connect::tcp(address, options.settings.connect_timeout)?;
         Self::from_stream(stream, options)
     }
 

@@ -6,23 +6,16 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ssh_client::{Login, PasswordReason, Question, Step};
-use ssh_driver::{Ended, Error, Nobody, Observer, Seen};
+use ssh_client::{Login, PasswordReason};
+use ssh_driver::{Ask, Error, Heard, LoggingIn, Observer, Settings};
+use ssh_proto::RecvBuf;
 use ssh_proto::auth::{AuthenticatedBy, SignRequest};
-use ssh_proto::client::ClientEvent;
+use ssh_proto::client::ClientSend;
 use ssh_proto::config::{ClientConfig, Keepalive};
-use ssh_proto::error::End;
 use ssh_proto::key::{Fingerprint, PublicKey};
-use ssh_proto::{RecvBuf, TransportEvent};
 
 use crate::handshake;
 use crate::socket::{Clock, OsRandom, Socket};
-
-/// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.
-pub(crate) const KEEPALIVE: Keepalive = Keepalive {
-    interval: Duration::from_secs(30),
-    count: 3,
-};
 
 /// Bytes that are read at a time.
 const READ_SIZE: usize = 256 * 1024;
@@ -32,14 +25,9 @@ const READ_SIZE: usize = 256 * 1024;
 /// The [`Login`] says whom to trust and what to show. What it asks is answered by the callbacks
 /// here; without one, an unknown host key is not trusted, and there is no password and no
 /// signature.
+#[derive(Debug)]
 pub struct ConnectOptions {
-    pub(crate) login: Login,
-    pub(crate) config: ClientConfig,
-    keepalive: Option<Keepalive>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) request_timeout: Option<Duration>,
-    pub(crate) exec_limit: usize,
-    pub(crate) observer: Box<dyn Observer>,
+    pub(crate) settings: Settings,
     answers: Answers,
 }
 
@@ -59,13 +47,7 @@ impl ConnectOptions {
     /// collects at most 64 MiB of a command's output.
     pub fn new(login: Login) -> Self {
         Self {
-            login,
-            config: ClientConfig::default(),
-            keepalive: Some(KEEPALIVE),
-            connect_timeout: Some(Duration::from_secs(30)),
-            request_timeout: Some(Duration::from_secs(120)),
-            exec_limit: 64 * 1024 * 1024,
-            observer: Box::new(Nobody),
+            settings: Settings::new(login),
             answers: Answers {
                 host_key: Box::new(|_, _| false),
                 password: Box::new(|_| None),
@@ -78,7 +60,7 @@ impl ConnectOptions {
     /// may take is `deadlines.authentication` there. A keepalive there goes before the one here.
     #[must_use]
     pub fn config(mut self, config: ClientConfig) -> Self {
-        self.config = config;
+        self.settings.config = config;
         self
     }
 
@@ -86,7 +68,7 @@ impl ConnectOptions {
     /// operating system, as it is in any case for finding the addresses of a name.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.connect_timeout = timeout;
+        self.settings.connect_timeout = timeout;
         self
     }
 
@@ -95,14 +77,14 @@ impl ConnectOptions {
     /// lives.
     #[must_use]
     pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.request_timeout = timeout;
+        self.settings.request_timeout = timeout;
         self
     }
 
     /// Sets how many bytes of output [`Client::exec`](crate::Client::exec) collects.
     #[must_use]
     pub const fn exec_limit(mut self, bytes: usize) -> Self {
-        self.exec_limit = bytes;
+        self.settings.exec_limit = bytes;
         self
     }
 
@@ -110,7 +92,7 @@ impl ConnectOptions {
     /// questions without an answer.
     #[must_use]
     pub const fn keepalive(mut self, interval: Duration, count: u32) -> Self {
-        self.keepalive = Some(Keepalive { interval, count });
+        self.settings.keepalive = Some(Keepalive { interval, count });
         self
     }
 
@@ -118,14 +100,14 @@ impl ConnectOptions {
     /// timeouts only, where there are any.
     #[must_use]
     pub const fn without_keepalive(mut self) -> Self {
-        self.keepalive = None;
+        self.settings.keepalive = None;
         self
     }
 
     /// Sets who is told what happens.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Box::new(observer);
+        self.settings.observer = Box::new(observer);
         self
     }
 
@@ -161,13 +143,9 @@ impl ConnectOptions {
     }
 }
 
-impl fmt::Debug for ConnectOptions {
+impl fmt::Debug for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectOptions")
-            .field("login", &self.login)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("request_timeout", &self.request_timeout)
-            .finish_non_exhaustive()
+        f.write_str("Answers")
     }
 }
 
@@ -207,128 +185,67 @@ pub(crate) struct LoggedIn {
     pub(crate) observer: Box<dyn Observer>,
 }
 
-/// Logs in over a stream.
-fn log_in(
-    stream: TcpStream,
-    mut login: Login,
-    mut config: ClientConfig,
-    mut observer: Box<dyn Observer>,
-    mut answers: Answers,
-) -> Result<LoggedIn, Error> {
-    let socket = Arc::new(Socket::new(stream)?);
-    let clock = Clock::new();
-    login.configure(&mut config);
-    let mut client = ssh_proto::Client::new(config, Box::new(OsRandom))?;
-    let mut rx = RecvBuf::with_size(READ_SIZE);
-    let mut by = AuthenticatedBy::None;
-    let mut failed = None;
-    let ran = handshake::run(&mut client, &mut rx, &socket, clock, |client, mut event| {
-        if let Some(seen) = Seen::of(&mut event) {
-            seen.tell(&mut *observer);
-        }
-        if let ClientEvent::Transport(TransportEvent::Identified) = &event
-            && let Some(server) = client.peer_identification()
-        {
-            observer.identified(server);
-        }
-        let mut step = login.on(event, client, &mut OsRandom);
-        loop {
-            step = match step {
-                Step::Done { by: how } => {
-                    by = how;
-                    return None;
-                }
-                Step::Failed(error) => {
-                    failed.get_or_insert(error);
-                    return None;
-                }
-                Step::Other(ClientEvent::Ended(end)) => return Some(end),
-                Step::Ask(question) => match answers.answer(question, &mut login, client) {
-                    Some(next) => next,
-                    None => return None,
-                },
-                _ => return None,
+impl Answers {
+    fn answer(&mut self, ask: Ask, login: &mut LoggingIn, client: &mut ClientSend) -> Heard {
+        match ask {
+            Ask::HostKey {
+                key,
+                fingerprint,
+                decision,
+            } => {
+                let trusted = (self.host_key)(&key, &fingerprint);
+                login.answer_host_key(decision, trusted, client);
             }
+            Ask::Password { reason, token } => {
+                let password = (self.password)(reason.borrowed());
+                return login.answer_password(token, password, client);
+            }
+            Ask::Sign(request) => {
+                let signature = (self.sign)(&request);
+                login.answer_signature(request, signature.as_deref(), client);
+            }
+            _ => {}
         }
-    });
-    match ran {
-        Ok(()) => Ok(LoggedIn {
+        Heard::Nothing
+    }
+}
+
+impl ConnectOptions {
+    /// Logs in with these options, over a stream.
+    pub(crate) fn log_in(mut self, stream: TcpStream) -> Result<(LoggedIn, Defaults), Error> {
+        let defaults = Defaults {
+            request_timeout: self.settings.request_timeout,
+            exec_limit: self.settings.exec_limit,
+        };
+        let socket = Arc::new(Socket::new(stream)?);
+        let clock = Clock::new();
+        let config = self.settings.client_config();
+        let mut client = ssh_proto::Client::new(config, Box::new(OsRandom))?;
+        let mut rx = RecvBuf::with_size(READ_SIZE);
+        let mut login = LoggingIn::new(self.settings.login, self.settings.observer);
+        let mut answers = self.answers;
+        let ran = handshake::run(&mut client, &mut rx, &socket, clock, |client, event| {
+            let mut heard = login.on(event, client, &mut OsRandom);
+            while let Heard::Ask(ask) = heard {
+                heard = answers.answer(ask, &mut login, client);
+            }
+            match heard {
+                Heard::Ended(end) => Some(end),
+                _ => None,
+            }
+        });
+        if let Err(ended) = ran {
+            return Err(login.failed(ended));
+        }
+        let (by, observer) = login.finish();
+        let logged_in = LoggedIn {
             client,
             rx,
             socket,
             clock,
             by,
             observer,
-        }),
-        Err(ended) => Err(match failed {
-            Some(reason) => Error::Login(Box::new(reason)),
-            None => not_in(ended, &login),
-        }),
-    }
-}
-
-/// The server has ended the connection, perhaps because of what was tried.
-fn not_in(ended: Ended, login: &Login) -> Error {
-    let report = login.report();
-    if !report.tried.is_empty() && matches!(ended.end, End::ByPeer(_) | End::Eof { .. }) {
-        return Error::LoginEnded {
-            ended: Arc::new(ended),
-            report: Box::new(report),
         };
-    }
-    Error::Ended(Arc::new(ended))
-}
-
-impl Answers {
-    /// Answers a question. What is misused here has ended already, and that is an event of its own.
-    fn answer(
-        &mut self,
-        question: Question<'_>,
-        login: &mut Login,
-        client: &mut ssh_proto::Client,
-    ) -> Option<Step<'static>> {
-        match question {
-            Question::HostKey {
-                key,
-                fingerprint,
-                decision,
-                ..
-            } => {
-                let _ = if (self.host_key)(&key, &fingerprint) {
-                    client.trust(decision)
-                } else {
-                    client.distrust(decision)
-                };
-            }
-            Question::Password { reason, token } => match (self.password)(reason) {
-                Some(password) => {
-                    let _ = login.answer(token, password, client);
-                }
-                None => return Some(login.decline(token, client)),
-            },
-            Question::Sign(request) => {
-                let _ = match (self.sign)(&request) {
-                    Some(signature) => client.signed(request, &signature),
-                    None => client.not_signed(request),
-                };
-            }
-            _ => {}
-        }
-        None
-    }
-}
-
-impl ConnectOptions {
-    /// Logs in with these options.
-    pub(crate) fn log_in(self, stream: TcpStream) -> Result<(LoggedIn, Defaults), Error> {
-        let defaults = Defaults {
-            request_timeout: self.request_timeout,
-            exec_limit: self.exec_limit,
-        };
-        let mut config = self.config;
-        let keepalive = &mut config.transport.deadlines.keepalive;
-        *keepalive = keepalive.or(self.keepalive);
-        let logged_in = log_in(stream, self.login, config, self.observer, self.answers)?;
         Ok((logged_in, defaults))
     }
 }

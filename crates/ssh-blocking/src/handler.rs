@@ -6,12 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssh_driver::{Ended, Error, Take};
+use ssh_driver::{Ended, Error, Session, Setup, Take, Terminal};
 use ssh_proto::ChannelId;
 use ssh_proto::error::Misuse;
 use ssh_proto::message::{ChannelOpenFailureReason, TerminalSize};
 use ssh_proto::mux::{Exit, OpenTicket, RequestTicket, Stream};
-use ssh_server::Admitted;
 
 use crate::channel::{Line, Timeouts};
 use crate::engine::{Engine, Inbox};
@@ -64,53 +63,6 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The connection of a user has ended.
     fn ended(&self, session: &Session, ended: &Ended) {}
-}
-
-/// A connection whose user is in.
-#[derive(Debug)]
-pub struct Session {
-    from: SocketAddr,
-    admitted: Admitted,
-}
-
-impl Session {
-    pub(crate) const fn new(from: SocketAddr, admitted: Admitted) -> Self {
-        Self { from, admitted }
-    }
-
-    /// Where the connection comes from.
-    pub const fn peer_addr(&self) -> SocketAddr {
-        self.from
-    }
-
-    /// Who it is, by what proof, and with which restrictions.
-    pub const fn admitted(&self) -> &Admitted {
-        &self.admitted
-    }
-
-    /// The user's name as the client wrote it; show it escaped.
-    pub fn user(&self) -> &[u8] {
-        &self.admitted.user
-    }
-}
-
-/// The terminal that a client has asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Terminal {
-    /// The value of TERM; the client's word.
-    pub term: Vec<u8>,
-    /// Its size when it was asked for; see [`ServerChannel::terminal_size`].
-    pub size: TerminalSize,
-    /// Its modes, encoded (RFC 4254 section 8).
-    pub modes: Vec<u8>,
-}
-
-/// What was asked for before a program was started.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Setup {
-    pub(crate) terminal: Option<Terminal>,
-    pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A request to start a program. Dropped, it is refused.

@@ -58,10 +58,12 @@ pub use channel::{Channel, Stderr};
 pub use client::Client;
 pub use connect::ConnectOptions;
 pub use forward::{Exposure, ForwardOptions, LocalForward};
-pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Session, Start, Terminal};
-pub use server::{Server, ServerOptions};
+pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Start};
+pub use server::Server;
 pub use ssh_client::{Login, Trust};
-pub use ssh_driver::{Ended, Error, ExitStatus, Observer, Output, Pty};
+pub use ssh_driver::{
+    Ended, Error, ExitStatus, Observer, Output, Pty, ServerOptions, Session, Terminal,
+};
 pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 
 /// The examples of the README, which the tests compile and run.

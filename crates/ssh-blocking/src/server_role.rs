@@ -6,50 +6,29 @@
 //! runs into a limit. They keep the place of their connection, so that one that connects again and
 //! again does too. A request for which there is no thread is refused.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use ssh_proto::message::{ChannelOpenFailureReason, ChannelOpenType, ChannelRequestType};
+use ssh_driver::{Asked, Ended, Handlers, Notes, Program, Running, Session, Terminal};
+use ssh_proto::message::ChannelOpenFailureReason;
 use ssh_proto::mux::{OpenTicket, RequestTicket};
 use ssh_proto::server::ServerEvent;
-use ssh_proto::{ChannelEvent, ChannelId, PeerEvent};
+use ssh_proto::{ChannelId, PeerEvent};
 use ssh_server::HostKeys;
 
 use crate::engine::{Engine, Inbox, Role, State};
-use crate::handler::{Connect, Handler, Session, Setup, Start, Terminal};
-use crate::server::Place;
+use crate::handler::{Connect, Handler, Start};
+use crate::server::Seat;
 use crate::socket::OsRandom;
-use ssh_driver::{Ended, Shared, shown};
-
-/// How many environment variables of a channel are kept, and how long one may be in all.
-const MAX_ENV: usize = 64;
-const MAX_ENV_LEN: usize = 4096;
 
 /// What a server does with events of one connection.
 pub(crate) struct ServerRole {
     session: Arc<Session>,
     handler: Arc<dyn Handler>,
     host_keys: HostKeys,
-    setups: HashMap<ChannelId, Setup>,
-    asked: Vec<Asked>,
-    handlers: Handlers,
-}
-
-/// What the handler is to be asked.
-enum Asked {
-    Pty(ChannelId, Terminal, RequestTicket),
-    Env(ChannelId, Vec<u8>, Vec<u8>, RequestTicket),
-    Start(ChannelId, Arc<Inbox>, Program, RequestTicket),
-    Connect(Vec<u8>, u16, OpenTicket),
-}
-
-enum Program {
-    Command(Vec<u8>),
-    Shell,
-    Subsystem(Vec<u8>),
+    notes: Notes<Inbox>,
+    handlers: Handlers<Seat>,
 }
 
 impl ServerRole {
@@ -58,127 +37,19 @@ impl ServerRole {
         handler: Arc<dyn Handler>,
         host_keys: HostKeys,
         handlers: usize,
-        place: Place,
+        seat: Seat,
     ) -> Self {
         Self {
             session,
             handler,
             host_keys,
-            setups: HashMap::new(),
-            asked: Vec::new(),
-            handlers: Handlers {
-                most: handlers,
-                running: Arc::default(),
-                place: Arc::new(place),
-            },
+            notes: Notes::default(),
+            handlers: Handlers::new(handlers, seat),
         }
-    }
-
-    fn opening(&mut self, state: &mut State, kind: ChannelOpenType<'_>, ticket: OpenTicket) {
-        match kind {
-            ChannelOpenType::Session => {
-                if let Ok(id) = state.send().accept_channel(ticket) {
-                    state.inboxes.insert(id);
-                    self.setups.insert(id, Setup::default());
-                }
-            }
-            ChannelOpenType::DirectTcpip {
-                host_to_connect,
-                port_to_connect,
-                ..
-            } => {
-                if let Ok(port) = u16::try_from(port_to_connect)
-                    && state.send().defer(&ticket).is_ok()
-                {
-                    self.asked
-                        .push(Asked::Connect(host_to_connect.to_vec(), port, ticket));
-                }
-            }
-            // What is not answered is refused.
-            _ => {}
-        }
-    }
-
-    fn request(
-        &mut self,
-        state: &mut State,
-        channel: ChannelId,
-        request: ChannelRequestType<'_>,
-        ticket: RequestTicket,
-    ) {
-        let Some(inbox) = state.inboxes.get(channel).cloned() else {
-            return;
-        };
-        let asked = match request {
-            ChannelRequestType::Exec { command } => {
-                let program = Program::Command(command.to_vec());
-                Asked::Start(channel, inbox, program, ticket)
-            }
-            ChannelRequestType::Shell => Asked::Start(channel, inbox, Program::Shell, ticket),
-            ChannelRequestType::Subsystem { subsystem_name } => {
-                let program = Program::Subsystem(subsystem_name.to_vec());
-                Asked::Start(channel, inbox, program, ticket)
-            }
-            ChannelRequestType::PtyReq { term, size, modes } => {
-                let (term, modes) = (term.to_vec(), modes.as_encoded().to_vec());
-                Asked::Pty(channel, Terminal { term, size, modes }, ticket)
-            }
-            ChannelRequestType::Env {
-                variable_name,
-                variable_value,
-            } => Asked::Env(
-                channel,
-                variable_name.to_vec(),
-                variable_value.to_vec(),
-                ticket,
-            ),
-            ChannelRequestType::WindowChange { size } => {
-                inbox.update(|mailbox| mailbox.resized(size));
-                // Nobody waits for the answer.
-                let _ = state.send().accept_request(ticket);
-                return;
-            }
-            ChannelRequestType::Signal { signal_name } => {
-                inbox.update(|mailbox| mailbox.signalled(shown(signal_name)));
-                let _ = state.send().accept_request(ticket);
-                return;
-            }
-            _ => return,
-        };
-        let ticket = match &asked {
-            Asked::Pty(.., ticket) | Asked::Env(.., ticket) | Asked::Start(.., ticket) => ticket,
-            Asked::Connect(..) => return,
-        };
-        if state.send().defer(ticket).is_ok() {
-            self.asked.push(asked);
-        }
-    }
-
-    fn pty(&mut self, channel: ChannelId, terminal: Terminal) -> bool {
-        let Some(setup) = self.setups.get_mut(&channel) else {
-            return false;
-        };
-        let granted = setup.terminal.is_none() && self.handler.pty(&self.session, &terminal);
-        if granted {
-            setup.terminal = Some(terminal);
-        }
-        granted
-    }
-
-    fn env(&mut self, channel: ChannelId, name: Vec<u8>, value: Vec<u8>) -> bool {
-        let Some(setup) = self.setups.get_mut(&channel) else {
-            return false;
-        };
-        let fits = setup.env.len() < MAX_ENV && name.len() + value.len() <= MAX_ENV_LEN;
-        let granted = fits && self.handler.env(&self.session, &name, &value);
-        if granted {
-            setup.env.push((name, value));
-        }
-        granted
     }
 
     fn start(
-        &self,
+        &mut self,
         engine: &Arc<Engine>,
         channel: ChannelId,
         inbox: Arc<Inbox>,
@@ -186,7 +57,7 @@ impl ServerRole {
         ticket: RequestTicket,
     ) {
         let (engine, session) = (engine.clone(), self.session.clone());
-        let setup = self.setups.get(&channel).cloned().unwrap_or_default();
+        let setup = self.notes.setup(channel);
         let start = Start::new(engine, session, setup, channel, inbox, ticket);
         // What is dropped here is refused.
         let Some((start, running)) = start.zip(self.handlers.take()) else {
@@ -196,10 +67,11 @@ impl ServerRole {
             Program::Command(command) => handler.exec(start, &command),
             Program::Shell => handler.shell(start),
             Program::Subsystem(name) => handler.subsystem(start, &name),
+            _ => start.refuse(),
         });
     }
 
-    fn connect(&self, engine: &Arc<Engine>, host: Vec<u8>, port: u16, ticket: OpenTicket) {
+    fn connect(&mut self, engine: &Arc<Engine>, host: Vec<u8>, port: u16, ticket: OpenTicket) {
         let (engine, session) = (engine.clone(), self.session.clone());
         let mut connect = Connect::new(engine, session, host, port, ticket);
         match self.handlers.take() {
@@ -211,44 +83,10 @@ impl ServerRole {
     }
 }
 
-/// The threads of handlers that run.
-struct Handlers {
-    most: usize,
-    running: Arc<AtomicUsize>,
-    /// Free again when the connection has ended and the last handler has returned.
-    place: Arc<Place>,
-}
-
-/// One of them. It goes with the thread, however that ends.
-struct Running {
-    count: Arc<AtomicUsize>,
-    _place: Arc<Place>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Handlers {
-    /// A place for one more. Only the reader takes places.
-    fn take(&self) -> Option<Running> {
-        if self.running.load(Ordering::SeqCst) >= self.most {
-            return None;
-        }
-        self.running.fetch_add(1, Ordering::SeqCst);
-        Some(Running {
-            count: self.running.clone(),
-            _place: self.place.clone(),
-        })
-    }
-}
-
 /// Runs the handler in a thread. What it was to answer is refused if there is none.
 fn spawn(
     handler: &Arc<dyn Handler>,
-    running: Running,
+    running: Running<Seat>,
     run: impl FnOnce(&dyn Handler) + Send + 'static,
 ) {
     let handler = handler.clone();
@@ -264,17 +102,9 @@ fn spawn(
 impl Role for ServerRole {
     fn event(&mut self, _engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>) {
         match event {
-            PeerEvent::Channel(ChannelEvent::OpenRequest {
-                channel_type,
-                ticket,
-            }) => self.opening(state, channel_type, ticket),
-            PeerEvent::Channel(ChannelEvent::Request {
-                channel,
-                request,
-                ticket,
-            }) => self.request(state, channel, request, ticket),
-            PeerEvent::Channel(ChannelEvent::Closed { channel, .. }) => {
-                self.setups.remove(&channel);
+            PeerEvent::Channel(event) => {
+                let (send, table) = state.parts();
+                self.notes.channel_event(send, table, event);
             }
             PeerEvent::Server(ServerEvent::Sign(request)) => {
                 if let Some(server) = state.server() {
@@ -288,18 +118,16 @@ impl Role for ServerRole {
     }
 
     fn unlocked(&mut self, engine: &Arc<Engine>) {
-        for asked in std::mem::take(&mut self.asked) {
+        for asked in self.notes.take_asked() {
             let (granted, ticket) = match asked {
-                Asked::Pty(channel, terminal, ticket) => {
-                    let size = terminal.size;
-                    let granted = self.pty(channel, terminal);
-                    if granted && let Some(inbox) = engine.lock().inboxes.get(channel) {
-                        inbox.update(|mailbox| mailbox.resized(size));
-                    }
-                    (granted, ticket)
+                Asked::Pty(channel, inbox, terminal, ticket) => {
+                    let ask = |terminal: &Terminal| self.handler.pty(&self.session, terminal);
+                    (self.notes.pty(channel, &inbox, terminal, ask), ticket)
                 }
                 Asked::Env(channel, name, value, ticket) => {
-                    (self.env(channel, name, value), ticket)
+                    let ask =
+                        |name: &[u8], value: &[u8]| self.handler.env(&self.session, name, value);
+                    (self.notes.env(channel, name, value, ask), ticket)
                 }
                 Asked::Start(channel, inbox, program, ticket) => {
                     self.start(engine, channel, inbox, program, ticket);
@@ -309,6 +137,7 @@ impl Role for ServerRole {
                     self.connect(engine, host, port, ticket);
                     continue;
                 }
+                _ => continue,
             };
             // The channel may be gone, and then nobody wants the answer.
             let _ = engine.change(|send| {
@@ -340,12 +169,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use ssh_client::{Login, Trust};
+    use ssh_driver::MAX_ENV;
     use ssh_keys::SigningKey;
-    use ssh_proto::Wants;
     use ssh_proto::client::ClientEvent;
     use ssh_proto::config::Methods;
     use ssh_proto::key::PrivateKey;
+    use ssh_proto::message::ChannelRequestType;
     use ssh_proto::mux::Reply;
+    use ssh_proto::{ChannelEvent, Wants};
     use ssh_server::{FixedUsers, Required};
 
     use super::*;

@@ -7,6 +7,8 @@
 //! | the channels of a connection, and what events mean to them | [`Table`], [`Shared`] |
 //! | the sending half of either role | [`Half`] |
 //! | output on its way to the socket | [`Outbox`] |
+//! | a client's way in | [`Settings`], [`LoggingIn`] |
+//! | a server's connections, and what their clients ask for | [`ServerOptions`], [`Places`], [`Notes`], [`Handlers`] |
 //! | what users see | [`Error`], [`Ended`], [`ExitStatus`], [`Output`], [`Pty`], [`Observer`] |
 //!
 //! Nothing here waits, locks, or knows a socket.
@@ -25,17 +27,27 @@
 mod error;
 mod exit;
 mod half;
+mod logging_in;
 mod mailbox;
+mod notes;
 mod observer;
 mod outbox;
+mod places;
 mod queue;
+mod server_options;
+mod settings;
 mod table;
 
 pub use error::{Ended, Error, shown};
 pub use exit::{Collect, ExitStatus, Output, Pty};
 pub use half::Half;
+pub use logging_in::{Ask, Heard, LoggingIn, Reason};
 pub use mailbox::{Mailbox, Take, Taken};
+pub use notes::{Asked, Handlers, MAX_ENV, Notes, Program, Running, Session, Setup, Terminal};
 pub use observer::{Nobody, Observer, Seen};
 pub use outbox::Outbox;
+pub use places::{Place, Places};
 pub use queue::Queue;
+pub use server_options::{AnyUsers, ServerOptions};
+pub use settings::{KEEPALIVE, Settings};
 pub use table::{Shared, Table, release};

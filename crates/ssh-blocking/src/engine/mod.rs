@@ -109,6 +109,11 @@ impl State {
         self.half.side()
     }
 
+    /// The core and the channels.
+    pub(crate) fn parts(&mut self) -> (&mut SendSide, &mut Table<Inbox>) {
+        (self.half.side(), &mut self.inboxes)
+    }
+
     /// What only a server can do.
     pub(crate) fn server(&mut self) -> Option<&mut ServerSend> {
         self.half.as_any().downcast_mut()

@@ -1,0 +1,115 @@
+//! The connections that a server has: [`Places`]. A driver keeps it behind a lock.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use ssh_proto::random::Random;
+use ssh_server::{StartGate, StartPlace};
+
+use crate::server_options::ServerOptions;
+
+/// The connections of a server, each with what ends it.
+pub struct Places<C> {
+    connections: HashMap<u64, C>,
+    gate: StartGate,
+    most: usize,
+    next: u64,
+    stopped: bool,
+}
+
+/// A place that was taken. To be given back by [`Places::leave`].
+#[derive(Debug)]
+#[must_use = "a place that is not given back stays taken"]
+pub struct Place {
+    number: u64,
+    /// As long as it is logging in.
+    start: Option<StartPlace>,
+}
+
+impl<C> Places<C> {
+    /// As many as the options say.
+    pub fn new(options: &ServerOptions) -> Self {
+        Self {
+            connections: HashMap::new(),
+            gate: StartGate::new(options.start_limits()),
+            most: options.most_connections(),
+            next: 0,
+            stopped: false,
+        }
+    }
+
+    /// Takes a place for a connection that begins to log in. `None` if there is none, or if the
+    /// server has stopped: it is to be closed.
+    pub fn enter(&mut self, from: IpAddr, connection: C, random: &mut dyn Random) -> Option<Place> {
+        if self.stopped || self.connections.len() >= self.most {
+            return None;
+        }
+        let start = self.gate.admit(from, random).ok()?;
+        self.next += 1;
+        self.connections.insert(self.next, connection);
+        Some(Place {
+            number: self.next,
+            start: Some(start),
+        })
+    }
+
+    /// The user is in.
+    pub fn logged_in(&mut self, place: &mut Place) {
+        if let Some(start) = place.start.take() {
+            self.gate.leave(start);
+        }
+    }
+
+    /// Puts something else in its place. Gives it back if the server has stopped in between.
+    pub fn replace(&mut self, number: u64, connection: C) -> Result<(), C> {
+        match self.connections.get_mut(&number) {
+            Some(place) => {
+                *place = connection;
+                Ok(())
+            }
+            None => Err(connection),
+        }
+    }
+
+    /// The connection is gone.
+    pub fn leave(&mut self, place: &mut Place) {
+        self.connections.remove(&place.number);
+        self.logged_in(place);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Lets nobody in from now on, and gives out those that there are, to be ended without the
+    /// lock.
+    pub fn stop(&mut self) -> Vec<C> {
+        self.stopped = true;
+        self.connections.drain().map(|(_, c)| c).collect()
+    }
+
+    /// Whether it was stopped.
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl Place {
+    /// Its number, see [`Places::replace`].
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl<C> fmt::Debug for Places<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Places({} of {})", self.connections.len(), self.most)
+    }
+}

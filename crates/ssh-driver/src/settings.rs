@@ -1,0 +1,74 @@
+//! What every client's options hold: [`Settings`].
+
+use std::fmt;
+use std::time::Duration;
+
+use ssh_client::Login;
+use ssh_proto::config::{ClientConfig, Keepalive};
+
+use crate::observer::{Nobody, Observer};
+
+/// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.
+pub const KEEPALIVE: Keepalive = Keepalive {
+    interval: Duration::from_secs(30),
+    count: 3,
+};
+
+/// How a client connects and logs in, but for the questions that a login asks: how those are put
+/// is the driver's business.
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "drivers set and take apart what is here"
+)]
+pub struct Settings {
+    /// Whom to trust and what to show.
+    pub login: Login,
+    /// The protocol: algorithms, limits, deadlines.
+    pub config: ClientConfig,
+    /// Holds where the configuration has none.
+    pub keepalive: Option<Keepalive>,
+    /// How long connecting to all addresses may take together.
+    pub connect_timeout: Option<Duration>,
+    /// How long opening a channel, a request or a key exchange may take.
+    pub request_timeout: Option<Duration>,
+    /// How many bytes of output are collected of a command.
+    pub exec_limit: usize,
+    /// Is told what happens.
+    pub observer: Box<dyn Observer>,
+}
+
+impl Settings {
+    /// Connects within 30 seconds, gives a request 2 minutes to be answered, asks a server that has
+    /// been silent for 30 seconds for a sign of life and gives it up after three such questions, and
+    /// collects at most 64 MiB of a command's output.
+    pub fn new(login: Login) -> Self {
+        Self {
+            login,
+            config: ClientConfig::default(),
+            keepalive: Some(KEEPALIVE),
+            connect_timeout: Some(Duration::from_secs(30)),
+            request_timeout: Some(Duration::from_secs(120)),
+            exec_limit: 64 * 1024 * 1024,
+            observer: Box::new(Nobody),
+        }
+    }
+
+    /// The configuration of the core, with what the login and the keepalive want.
+    pub fn client_config(&mut self) -> ClientConfig {
+        let mut config = self.config.clone();
+        let keepalive = &mut config.transport.deadlines.keepalive;
+        *keepalive = keepalive.or(self.keepalive);
+        self.login.configure(&mut config);
+        config
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("login", &self.login)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .finish_non_exhaustive()
+    }
+}
