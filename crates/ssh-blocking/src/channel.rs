@@ -397,7 +397,7 @@ impl Drop for Line {
         }
         // Nobody is left to be told anything. A channel that is given up while it is opening is
         // closed by the core when it is answered, without another word.
-        state.inboxes.remove(self.id);
+        state.core.table().remove(self.id);
         drop(self.engine.settle(state));
     }
 }

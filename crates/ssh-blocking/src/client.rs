@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use ssh_driver::{Ended, Error, Observer, Output, Seen};
+use ssh_driver::{Core, Ended, Error, Output, Watch};
 use ssh_proto::auth::AuthenticatedBy;
-use ssh_proto::client::ClientEvent;
 use ssh_proto::error::RequestError;
 use ssh_proto::kex::Negotiated;
 use ssh_proto::key::PublicKey;
@@ -17,7 +16,7 @@ use ssh_proto::{ChannelId, Identification, PeerEvent, SendSide};
 
 use crate::channel::{Channel, Handle, Line, Timeouts, deadline};
 use crate::connect::{self, ConnectOptions, Defaults, LoggedIn};
-use crate::engine::{Engine, Role, State};
+use crate::engine::{Engine, Inbox, Role};
 use crate::forward::{ForwardOptions, LocalForward};
 
 /// A connection to a server that has let us in.
@@ -73,10 +72,7 @@ impl Client {
             host_key: client.host_key().cloned(),
             server: client.peer_identification().cloned(),
         });
-        let role = ClientRole {
-            observer,
-            seen: Vec::new(),
-        };
+        let role = Watch::new(observer);
         let engine = Engine::start(client, rx, socket, clock, role)?;
         Ok(Self {
             handle: Arc::new(Handle { engine }),
@@ -259,7 +255,7 @@ impl Client {
         let deadline = deadline(self.defaults.request_timeout);
         let (id, inbox) = self.engine().attempt(deadline, |state| {
             let id = open(state.send())?;
-            Ok((id, state.inboxes.insert(id)))
+            Ok((id, state.core.table().insert(id)))
         })?;
         let line = Line::new(
             self.engine().clone(),
@@ -306,33 +302,17 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What a client does with events: it tells the observer. Whatever the server asks for is refused.
-struct ClientRole {
-    observer: Box<dyn Observer>,
-    seen: Vec<Seen>,
-}
-
-impl Role for ClientRole {
-    fn event(&mut self, _engine: &Arc<Engine>, _state: &mut State, event: PeerEvent<'_>) {
-        let seen = match event {
-            PeerEvent::Transport(mut event) => Seen::of_transport(&mut event),
-            PeerEvent::Client(mut event) => match &mut event {
-                ClientEvent::HostKey { .. } => None,
-                event => Seen::of(event),
-            },
-            _ => None,
-        };
-        self.seen.extend(seen);
+impl Role for Watch {
+    fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>) {
+        ssh_driver::Role::event(self, core, event);
     }
 
     fn unlocked(&mut self, _engine: &Arc<Engine>) {
-        for seen in self.seen.drain(..) {
-            seen.tell(&mut *self.observer);
-        }
+        <Self as ssh_driver::Role<Inbox>>::unlocked(self);
     }
 
     fn ended(&mut self, ended: &Arc<Ended>) {
-        self.observer.ended(ended);
+        Self::ended(self, ended);
     }
 }
 
@@ -387,7 +367,7 @@ mod tests {
         let login = Login::new("alice", trust).password(String::from("secret"));
         let options = ConnectOptions::new(login).request_timeout(Some(Duration::from_millis(200)));
         let client = Client::connect(server.local_addr(), options).unwrap();
-        let inboxes = || client.engine().lock().inboxes.len();
+        let inboxes = || client.engine().lock().core.table().len();
 
         let opened = client.open_direct_tcpip("127.0.0.1", 1);
         assert!(matches!(opened, Err(Error::Timeout)), "{opened:?}");

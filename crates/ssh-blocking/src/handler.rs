@@ -219,7 +219,7 @@ impl Connect {
         let mut state = self.engine.lock();
         let opened = state.send().accept_channel(ticket);
         let opened = opened
-            .map(|id| (id, state.inboxes.insert(id)))
+            .map(|id| (id, state.core.table().insert(id)))
             .map_err(|misuse| state.error(misuse));
         // Also where it failed: the client may be owed a refusal.
         drop(self.engine.settle(state));

@@ -10,14 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
-use ssh_driver::{Asked, Ended, Handlers, Notes, Program, Running, Session, Terminal};
+use ssh_driver::{Asked, Core, Ended, Handlers, Notes, Program, Running, Session, Terminal};
 use ssh_proto::message::ChannelOpenFailureReason;
 use ssh_proto::mux::{OpenTicket, RequestTicket};
 use ssh_proto::server::ServerEvent;
 use ssh_proto::{ChannelId, PeerEvent};
 use ssh_server::HostKeys;
 
-use crate::engine::{Engine, Inbox, Role, State};
+use crate::engine::{Engine, Inbox, Role};
 use crate::handler::{Connect, Handler, Start};
 use crate::server::Seat;
 use crate::socket::OsRandom;
@@ -100,14 +100,14 @@ fn spawn(
 }
 
 impl Role for ServerRole {
-    fn event(&mut self, _engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>) {
+    fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>) {
         match event {
             PeerEvent::Channel(event) => {
-                let (send, table) = state.parts();
+                let (send, table) = core.parts();
                 self.notes.channel_event(send, table, event);
             }
             PeerEvent::Server(ServerEvent::Sign(request)) => {
-                if let Some(server) = state.server() {
+                if let Some(server) = core.server() {
                     // Misuse is the end of the connection, and that is an event of its own.
                     let _ = self.host_keys.sign(request, server, &mut OsRandom);
                 }

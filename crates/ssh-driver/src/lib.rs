@@ -5,7 +5,8 @@
 //! |---|---|
 //! | one channel, as its users wait for it | [`Mailbox`], [`Queue`] |
 //! | the channels of a connection, and what events mean to them | [`Table`], [`Shared`] |
-//! | the sending half of either role | [`Half`] |
+//! | the sending half of either role, with its channels | [`Half`], [`Core`] |
+//! | the receiving half, and what input means | [`Intake`], [`Role`], [`Watch`] |
 //! | output on its way to the socket | [`Outbox`] |
 //! | a client's way in | [`Settings`], [`LoggingIn`] |
 //! | a server's connections, and what their clients ask for | [`ServerOptions`], [`Places`], [`Notes`], [`Handlers`] |
@@ -24,9 +25,11 @@
     )
 )]
 
+mod core_state;
 mod error;
 mod exit;
 mod half;
+mod intake;
 mod logging_in;
 mod mailbox;
 mod notes;
@@ -37,10 +40,13 @@ mod queue;
 mod server_options;
 mod settings;
 mod table;
+mod watch;
 
+pub use core_state::Core;
 pub use error::{Ended, Error, shown};
 pub use exit::{Collect, ExitStatus, Output, Pty};
 pub use half::Half;
+pub use intake::{Host, Intake, Role};
 pub use logging_in::{Ask, Heard, LoggingIn, Reason};
 pub use mailbox::{Mailbox, Take, Taken};
 pub use notes::{Asked, Handlers, MAX_ENV, Notes, Program, Running, Session, Setup, Terminal};
@@ -51,3 +57,4 @@ pub use queue::Queue;
 pub use server_options::{AnyUsers, ServerOptions};
 pub use settings::{KEEPALIVE, Settings};
 pub use table::{Shared, Table, release};
+pub use watch::Watch;

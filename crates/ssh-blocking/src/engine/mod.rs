@@ -25,10 +25,9 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
-use ssh_driver::{Ended, Error, Half, Outbox, Table};
+use ssh_driver::{Core, Ended, Error, Outbox};
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
-use ssh_proto::server::ServerSend;
 use ssh_proto::{Instant, Peer, PeerEvent, RecvBuf, SendSide};
 
 pub(crate) use self::inbox::Inbox;
@@ -56,8 +55,7 @@ pub(crate) struct Engine {
 }
 
 pub(crate) struct State {
-    half: Box<dyn Half>,
-    pub(crate) inboxes: Table<Inbox>,
+    pub(crate) core: Core<Inbox>,
     outbox: Outbox,
     writing: bool,
     stuck: bool,
@@ -68,16 +66,14 @@ pub(crate) struct State {
     pump_at: Option<Instant>,
     /// Threads in `progress`.
     waiting: usize,
-    /// Key exchanges so far.
-    exchanges: u64,
 }
 
 type Guard<'e> = MutexGuard<'e, State>;
 
 /// What one role does with events that are not a channel's own business. Called by the reader.
 pub(crate) trait Role: Send + 'static {
-    /// An event, with the state locked: nothing here may wait, and no code of users may run.
-    fn event(&mut self, engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>);
+    /// An event, with the core locked: nothing here may wait, and no code of users may run.
+    fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>);
     /// After each packet that had events, with nothing locked: code of users may run.
     fn unlocked(&mut self, _engine: &Arc<Engine>) {}
     /// The connection has ended.
@@ -95,7 +91,7 @@ fn drain(outbox: &mut Outbox, mut write: impl FnMut(&[u8]) -> io::Result<usize>)
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
-            .field("channels", &self.inboxes.len())
+            .field("core", &self.core)
             .field("writing", &self.writing)
             .field("stuck", &self.stuck)
             .field("ended", &self.ended)
@@ -106,17 +102,7 @@ impl std::fmt::Debug for State {
 impl State {
     /// The core.
     pub(crate) fn send(&mut self) -> &mut SendSide {
-        self.half.side()
-    }
-
-    /// The core and the channels.
-    pub(crate) fn parts(&mut self) -> (&mut SendSide, &mut Table<Inbox>) {
-        (self.half.side(), &mut self.inboxes)
-    }
-
-    /// What only a server can do.
-    pub(crate) fn server(&mut self) -> Option<&mut ServerSend> {
-        self.half.as_any().downcast_mut()
+        self.core.send()
     }
 
     /// Moves output of the core to the outbox. False if there is nothing to write.
@@ -124,12 +110,13 @@ impl State {
         if self.io.is_some() {
             return false;
         }
-        self.outbox.fill(self.half.side())
+        self.outbox.fill(self.core.send())
     }
 
     /// Tells who may send again. Each of them settles, and so wakes the next.
     fn wake_writable(&mut self) {
-        self.inboxes.wake_writable(self.half.side(), WOKEN);
+        let (send, table) = self.core.parts();
+        table.wake_writable(send, WOKEN);
     }
 
     /// What a misuse means to whoever called.
@@ -164,8 +151,7 @@ impl Engine {
             socket,
             clock,
             state: Mutex::new(State {
-                half: Box::new(send),
-                inboxes: Table::default(),
+                core: Core::new(send),
                 outbox: Outbox::default(),
                 writing: false,
                 stuck: false,
@@ -173,7 +159,6 @@ impl Engine {
                 ended: None,
                 pump_at: None,
                 waiting: 0,
-                exchanges: 0,
             }),
             pump: Condvar::new(),
             progress: Condvar::new(),
@@ -297,12 +282,12 @@ impl Engine {
     /// Exchanges keys, and waits until the new ones are in use.
     pub(crate) fn rekey(&self, deadline: Option<SystemInstant>) -> Result<(), Error> {
         let mut state = self.lock();
-        let before = state.exchanges;
+        let before = state.core.exchanges();
         if let Err(misuse) = state.send().rekey() {
             return Err(state.error(misuse));
         }
         state = self.settle(state);
-        while state.exchanges == before {
+        while state.core.exchanges() == before {
             if let Some(ended) = &state.ended {
                 return Err(ended.clone().into());
             }
