@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use ssh_driver::{Core, Ended, Error, Output, Watch};
+use ssh_driver::{Core, Ended, Error, ForwardOptions, Output, Watch};
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::error::RequestError;
 use ssh_proto::kex::Negotiated;
@@ -17,7 +17,7 @@ use ssh_proto::{ChannelId, Identification, PeerEvent, SendSide};
 use crate::channel::{Channel, Handle, Line, Timeouts, deadline};
 use crate::connect::{self, ConnectOptions, Defaults, LoggedIn};
 use crate::engine::{Engine, Inbox, Role};
-use crate::forward::{ForwardOptions, LocalForward};
+use crate::forward::LocalForward;
 
 /// A connection to a server that has let us in.
 ///

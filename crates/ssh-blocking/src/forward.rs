@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ssh_driver::{Error, Take};
+use ssh_driver::{Error, ForwardOptions, Take};
 use ssh_proto::mux::Stream;
 
 use crate::channel::{Channel, Line};
@@ -32,35 +32,6 @@ use crate::socket::{WRITE_TICK, is_timeout};
 
 /// How long a socket may take nothing of what is left of a channel that is over.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How a forward listens.
-#[derive(Clone, Debug)]
-pub struct ForwardOptions {
-    /// Who may connect.
-    pub exposure: Exposure,
-    /// How many connections there may be at a time; one more is closed at once.
-    pub connections: usize,
-}
-
-impl Default for ForwardOptions {
-    /// This machine alone, 64 connections.
-    fn default() -> Self {
-        Self {
-            exposure: Exposure::default(),
-            connections: 64,
-        }
-    }
-}
-
-/// Who may connect to a forward.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Exposure {
-    /// Programs on this machine: other addresses to listen at are refused.
-    #[default]
-    Loopback,
-    /// Everybody who can reach the address.
-    Network,
-}
 
 /// Listens here, and has the server connect for everyone who comes. Dropped, it stops listening
 /// and cuts the connections that it has, those included that the server has not made yet.
@@ -97,11 +68,7 @@ impl LocalForward {
         options: &ForwardOptions,
     ) -> Result<Self, Error> {
         let addresses: Vec<SocketAddr> = bind.to_socket_addrs()?.collect();
-        let outside = addresses.iter().any(|address| !address.ip().is_loopback());
-        if outside && options.exposure == Exposure::Loopback {
-            let why = "a forward listens on loopback unless its exposure is `Network`";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why).into());
-        }
+        options.check(&addresses)?;
         let listener = TcpListener::bind(&*addresses)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {

@@ -57,12 +57,13 @@ mod socket;
 pub use channel::{Channel, Stderr};
 pub use client::Client;
 pub use connect::ConnectOptions;
-pub use forward::{Exposure, ForwardOptions, LocalForward};
+pub use forward::LocalForward;
 pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Start};
 pub use server::Server;
 pub use ssh_client::{Login, Trust};
 pub use ssh_driver::{
-    Ended, Error, ExitStatus, Observer, Output, Pty, ServerOptions, Session, Terminal,
+    Ended, Error, ExitStatus, Exposure, ForwardOptions, Observer, Output, Pty, ServerOptions,
+    Session, Terminal,
 };
 pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 

@@ -28,6 +28,7 @@
 mod core_state;
 mod error;
 mod exit;
+mod forward;
 mod half;
 mod intake;
 mod logging_in;
@@ -45,6 +46,7 @@ mod watch;
 pub use core_state::Core;
 pub use error::{Ended, Error, shown};
 pub use exit::{Collect, ExitStatus, Output, Pty};
+pub use forward::{Exposure, ForwardOptions};
 pub use half::Half;
 pub use intake::{Host, Intake, Role};
 pub use logging_in::{Ask, Heard, LoggingIn, Reason};

@@ -46,6 +46,9 @@ pub struct Mailbox {
     occupied: bool,
     /// Nobody is left to read.
     abandoned: bool,
+    /// Nobody is left to read this stream.
+    data_unwanted: bool,
+    stderr_unwanted: bool,
     ended: Option<Arc<Ended>>,
     signals: VecDeque<String>,
     size: Option<TerminalSize>,
@@ -64,7 +67,6 @@ enum Open {
 
 /// Which streams a read takes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "there are two streams")]
 pub enum Take {
     /// Standard output.
     Data,
@@ -76,7 +78,6 @@ pub enum Take {
 
 /// What came of a look at the queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a pair with names")]
 pub struct Taken {
     /// From which stream, and how much; `None` at the end.
     pub data: Option<(Stream, usize)>,
@@ -96,8 +97,9 @@ impl Mailbox {
     pub fn deliver(&mut self, stream: Stream, data: &[u8]) -> bool {
         match stream {
             _ if self.abandoned => return false,
-            Stream::Data => self.data.push(data),
-            Stream::STDERR => self.stderr.push(data),
+            Stream::Data if !self.data_unwanted => self.data.push(data),
+            Stream::STDERR if !self.stderr_unwanted => self.stderr.push(data),
+            Stream::Data => return false,
             Stream::Extended(_) => return false,
         }
         true
@@ -157,6 +159,12 @@ impl Mailbox {
     /// The channel is gone.
     pub const fn closed(&mut self) {
         self.closed = true;
+    }
+
+    /// Gives memory back where nothing waits.
+    pub fn give_back(&mut self) {
+        self.data.give_back();
+        self.stderr.give_back();
     }
 
     /// The connection is gone.
@@ -294,6 +302,17 @@ impl Mailbox {
     /// Server: the program was refused, and another one may be asked for.
     pub const fn vacate(&mut self) {
         self.occupied = false;
+    }
+
+    /// Nobody will read this stream any more: what came of it and what still comes is forgotten.
+    /// What is to be released in the core now.
+    pub fn discard(&mut self, stream: Stream) -> usize {
+        match stream {
+            Stream::Data => self.data_unwanted = true,
+            Stream::Extended(_) => self.stderr_unwanted = true,
+        }
+        let queue = std::mem::take(self.queue(stream));
+        queue.len() + std::mem::take(&mut self.consumed)
     }
 
     /// The last user has gone: what came and what still comes is forgotten.

@@ -72,6 +72,23 @@ impl<C> Places<C> {
         }
     }
 
+    /// As [`replace`](Self::replace), where `allow` says that the old one (first) may become the
+    /// new one. Gives the new one back only if there is no such place.
+    pub fn advance(
+        &mut self,
+        number: u64,
+        connection: C,
+        allow: impl FnOnce(&C, &C) -> bool,
+    ) -> Option<C> {
+        let Some(place) = self.connections.get_mut(&number) else {
+            return Some(connection);
+        };
+        if allow(place, &connection) {
+            *place = connection;
+        }
+        None
+    }
+
     /// The connection is gone.
     pub fn leave(&mut self, place: &mut Place) {
         self.connections.remove(&place.number);

@@ -16,10 +16,6 @@ pub const KEEPALIVE: Keepalive = Keepalive {
 
 /// How a client connects and logs in, but for the questions that a login asks: how those are put
 /// is the driver's business.
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "drivers set and take apart what is here"
-)]
 pub struct Settings {
     /// Whom to trust and what to show.
     pub login: Login,

@@ -22,6 +22,8 @@ pub trait Shared {
     fn deliver(&self, stream: Stream, data: &[u8]) -> bool;
     /// Wakes those who wait for something to read.
     fn notify(&self);
+    /// Gives memory back where nothing waits.
+    fn give_back(&self);
     /// Data can be sent again. Whether somebody waits for that, and will try.
     fn writable(&self) -> bool;
 }
@@ -65,6 +67,13 @@ impl<S: Shared> Table<S> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Gives the memory of empty mailboxes back. For a connection that may be idle.
+    pub fn give_back(&self) {
+        for slot in self.slots.values() {
+            slot.give_back();
+        }
     }
 
     /// The connection has ended: everybody is told, and nothing is left.

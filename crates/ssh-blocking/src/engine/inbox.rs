@@ -69,6 +69,10 @@ impl Shared for Inbox {
         }
     }
 
+    fn give_back(&self) {
+        self.lock().mailbox.give_back();
+    }
+
     fn writable(&self) -> bool {
         let mut inner = self.lock();
         inner.mailbox.writable();

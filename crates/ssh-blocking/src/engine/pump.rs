@@ -25,7 +25,12 @@ impl Engine {
         let mut goodbye = None;
         loop {
             let before = state.send().has_ended();
-            state.send().handle_timeout(self.clock.now());
+            let now = self.clock.now();
+            if state.pump_at.take().is_some_and(|at| at <= now) {
+                // It may be idle.
+                state.core.table().give_back();
+            }
+            state.send().handle_timeout(now);
             if state.send().has_ended() {
                 // A peer that was given up because it takes nothing will not take a goodbye.
                 let patience = if before || !state.stuck {
