@@ -24,7 +24,7 @@ no-std:
 fuzz:
     .ci/run fuzz
 
-# Everything that is measured.
+# Everything that is measured: bulk transfer beside ssh, one channel and eight.
 bench:
     cargo bench --workspace
 
