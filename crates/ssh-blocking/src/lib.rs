@@ -66,8 +66,9 @@ pub use server::{Server, ServerOptions};
 pub use ssh_client::{Login, Trust};
 pub use ssh_server::{FixedUsers, HostKeys, Required};
 
-/// The examples of the README, which the tests compile and run.
+/// The examples of both READMEs, which the tests compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 #[derive(Debug)]
 pub struct Readme;
