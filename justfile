@@ -10,7 +10,7 @@ test-long:
 
 # What CI refuses.
 lint:
-    cargo fmt --all --check && cargo clippy --workspace --all-targets --all-features -- -D warnings
+    .ci/run format clippy
 
 # The documentation, private items included.
 doc:
