@@ -1,18 +1,17 @@
 //! Channels as the standard library would have them: [`Channel`] is `Read` and `Write`, for one
 //! thread or for several.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ssh_driver::{Collect, Error, ExitStatus, Mailbox, Output, Pty, Shared, Take};
 use ssh_proto::ChannelId;
-use ssh_proto::error::{Misuse, RequestError};
-use ssh_proto::message::{ChannelRequestType, TerminalModes, TerminalSize};
+use ssh_proto::error::RequestError;
+use ssh_proto::message::{ChannelRequestType, TerminalSize};
 use ssh_proto::mux::{Reply, RequestId, Stream};
 
-use crate::engine::{Engine, Inbox, Take, lock};
-use crate::error::Error;
+use crate::engine::{Engine, Inbox, lock};
 
 /// A channel of a [`Client`](crate::Client): a program on the other side, or a connection that it
 /// has made for us.
@@ -27,86 +26,6 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub struct Channel {
     line: Arc<Line>,
-}
-
-/// How a program ended (RFC 4254 section 6.10).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExitStatus {
-    /// By itself, with this status.
-    Exited(u32),
-    /// By a signal.
-    Signaled {
-        /// Its name without `SIG`, escaped.
-        signal: String,
-        /// Whether a core was dumped.
-        core_dumped: bool,
-        /// The peer's words, escaped.
-        message: String,
-    },
-    /// The peer closed the channel without saying.
-    Unknown,
-}
-
-impl ExitStatus {
-    /// Whether the program ended by itself with status 0.
-    pub const fn success(&self) -> bool {
-        matches!(self, Self::Exited(0))
-    }
-
-    /// The status, if the program ended by itself.
-    pub const fn code(&self) -> Option<u32> {
-        match self {
-            Self::Exited(status) => Some(*status),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for ExitStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(status) => write!(f, "exit status {status}"),
-            Self::Signaled {
-                signal,
-                core_dumped,
-                message,
-            } => {
-                write!(f, "ended by signal {signal}")?;
-                if *core_dumped {
-                    f.write_str(" (core dumped)")?;
-                }
-                if !message.is_empty() {
-                    write!(f, ": {message}")?;
-                }
-                Ok(())
-            }
-            Self::Unknown => f.write_str("ended without a status"),
-        }
-    }
-}
-
-/// All that came of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Output {
-    /// What it wrote to standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to standard error.
-    pub stderr: Vec<u8>,
-    /// How it ended.
-    pub exit: ExitStatus,
-}
-
-/// A terminal to ask for (RFC 4254 section 6.2).
-#[derive(Clone, Copy, Debug)]
-pub struct Pty<'a> {
-    /// The value of TERM, such as `xterm-256color`.
-    pub term: &'a str,
-    /// Its size.
-    pub size: TerminalSize,
-    /// Its modes, [`TerminalModes::EMPTY`] for those that the peer prefers.
-    pub modes: TerminalModes<'a>,
 }
 
 impl Channel {
@@ -145,11 +64,7 @@ impl Channel {
 
     /// Asks for a terminal, before a program is started. Errors as [`exec`](Self::exec).
     pub fn pty(&self, pty: &Pty<'_>) -> Result<(), Error> {
-        self.line.ask(ChannelRequestType::PtyReq {
-            term: pty.term.as_bytes(),
-            size: pty.size,
-            modes: pty.modes,
-        })
+        self.line.ask(pty.request())
     }
 
     /// Sets an environment variable for the program that is to be started. Servers refuse most of
@@ -229,25 +144,12 @@ impl Channel {
     ///
     /// [`Error::OutputTooLong`]; as [`read_any`](Self::read_any) and [`wait`](Self::wait).
     pub fn output(&self, limit: usize) -> Result<Output, Error> {
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut all = Collect::new(limit);
         let mut piece = vec![0; 64 * 1024];
         while let Some((stream, n)) = self.read_any(&mut piece)? {
-            if stdout.len() + stderr.len() + n > limit {
-                return Err(Error::OutputTooLong);
-            }
-            let all = if stream == Stream::STDERR {
-                &mut stderr
-            } else {
-                &mut stdout
-            };
-            all.extend_from_slice(piece.get(..n).unwrap_or_default());
+            all.push(stream, piece.get(..n).unwrap_or_default())?;
         }
-        let exit = self.wait()?;
-        Ok(Output {
-            stdout,
-            stderr,
-            exit,
-        })
+        Ok(all.finish(self.wait()?))
     }
 
     /// How long a read, [`wait`](Self::wait) or a request may take; `None` is for ever, as long
@@ -377,14 +279,14 @@ impl Line {
         if into.is_empty() {
             return Ok(Some((Stream::Data, 0)));
         }
-        let (got, release) = self.inbox.read(take, into, self.read_deadline())?;
-        if release > 0 {
+        let taken = self.inbox.read(take, into, self.read_deadline())?;
+        if taken.release > 0 {
             // The channel may have closed in the meantime: then nobody wants the credit.
             let _ = self
                 .engine
-                .change(|send| send.channel(self.id)?.release(release));
+                .change(|send| send.channel(self.id)?.release(taken.release));
         }
-        Ok(got)
+        Ok(taken.data)
     }
 
     pub(crate) fn read_stream(&self, take: Take, into: &mut [u8]) -> io::Result<usize> {
@@ -403,7 +305,15 @@ impl Line {
                 .send()
                 .channel(self.id)
                 .and_then(|mut channel| channel.send_on(stream, data));
-            let sent = sent.map_err(|misuse| state.error(misuse))?;
+            let sent = match sent {
+                Ok(sent) => sent,
+                Err(misuse) => {
+                    let error = state.error(misuse);
+                    // It may have been this one's turn.
+                    drop(self.engine.settle(state));
+                    return Err(error);
+                }
+            };
             if sent == 0 {
                 self.inbox.block();
             }
@@ -411,21 +321,30 @@ impl Line {
             if sent > 0 {
                 return Ok(sent);
             }
-            self.inbox.wait_writable(deadline)?;
+            if let Err(error) = self.inbox.wait_writable(deadline) {
+                drop(self.engine.settle(self.engine.lock()));
+                return Err(error);
+            }
         }
     }
 
     pub(crate) fn eof(&self) -> Result<(), Error> {
         self.engine.change(|send| send.channel(self.id)?.eof())?;
         // A writer on another handle learns that there is nothing to wait for.
-        self.inbox.writable();
+        self.inbox.update(Mailbox::writable);
         Ok(())
     }
 
     pub(crate) fn close(&self) -> Result<(), Error> {
         self.engine.change(|send| send.channel(self.id)?.close())?;
-        self.inbox.closed();
+        self.inbox.update(Mailbox::closed);
         Ok(())
+    }
+
+    /// Whether the channel is closed, or the connection has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        let now = Some(Instant::now());
+        !matches!(self.inbox.wait_closed(now), Err(Error::Timeout))
     }
 
     /// A request that the peer must answer.
@@ -450,8 +369,9 @@ impl Line {
         deadline: Option<Instant>,
     ) -> Result<Option<RequestId>, Error> {
         self.engine.attempt(deadline, |state| {
-            let mut channel = state.send().channel(self.id)?;
-            channel.request(request, reply)
+            let id = state.send().channel(self.id)?.request(request, reply)?;
+            id.inspect(|id| self.inbox.expect(*id));
+            Ok(id)
         })
     }
 
@@ -470,14 +390,15 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.inbox.abandon();
-        // It may be closed already.
-        let _ = self.engine.change(|send| {
-            let mut channel = send.channel(self.id)?;
-            match channel.close() {
-                Err(Misuse::ChannelState) => Ok(()),
-                result => result,
-            }
-        });
+        let mut state = self.engine.lock();
+        // It may be closed already, or gone.
+        if let Ok(mut channel) = state.send().channel(self.id) {
+            let _ = channel.close();
+        }
+        // Nobody is left to be told anything. A channel that is given up while it is opening is
+        // closed by the core when it is answered, without another word.
+        state.inboxes.remove(self.id);
+        drop(self.engine.settle(state));
     }
 }
 

@@ -4,7 +4,10 @@ use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
+use ssh_driver::{Ended, Error, Observer, Output, Seen};
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::client::ClientEvent;
 use ssh_proto::error::RequestError;
@@ -12,12 +15,10 @@ use ssh_proto::kex::Negotiated;
 use ssh_proto::key::PublicKey;
 use ssh_proto::{ChannelId, Identification, PeerEvent, SendSide};
 
-use crate::channel::{Channel, Handle, Line, Output, Timeouts, deadline};
+use crate::channel::{Channel, Handle, Line, Timeouts, deadline};
 use crate::connect::{self, ConnectOptions, Defaults, LoggedIn};
-use crate::engine::{Engine, Inbox, Role, State};
-use crate::error::{Ended, Error};
+use crate::engine::{Engine, Role, State};
 use crate::forward::{ForwardOptions, LocalForward};
-use crate::observer::{Observer, Seen};
 
 /// A connection to a server that has let us in.
 ///
@@ -111,12 +112,13 @@ impl Client {
     ) -> Result<Output, Error> {
         let channel = self.open_session()?;
         channel.exec(command)?;
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("ssh-input".into());
+            thread.spawn_scoped(scope, || {
                 if (&channel).write_all(input).is_ok() {
                     let _ = channel.send_eof();
                 }
-            });
+            })?;
             let output = channel.output(self.defaults.exec_limit);
             // The writer may still wait for a program that is gone, or for a reader that has
             // given up.
@@ -131,7 +133,7 @@ impl Client {
     ///
     /// [`Error::OpenRefused`], [`Error::Timeout`], [`Error::Busy`], [`Error::Ended`].
     pub fn open_session(&self) -> Result<Channel, Error> {
-        self.open(SendSide::open_session)
+        self.begin(SendSide::open_session)?.wait()
     }
 
     /// Has the server connect to a host and port.
@@ -156,8 +158,17 @@ impl Client {
         port: u16,
         originator: SocketAddr,
     ) -> Result<Channel, Error> {
+        self.begin_direct_tcpip(host, port, originator)?.wait()
+    }
+
+    pub(crate) fn begin_direct_tcpip(
+        &self,
+        host: &str,
+        port: u16,
+        originator: SocketAddr,
+    ) -> Result<Opening, Error> {
         let address = originator.ip().to_string();
-        self.open(|send| send.open_direct_tcpip(host, port, (&address, originator.port())))
+        self.begin(|send| send.open_direct_tcpip(host, port, (&address, originator.port())))
     }
 
     /// Listens at a loopback address and has the server connect to `host` and `port` for everyone
@@ -240,16 +251,15 @@ impl Client {
         &self.handle.engine
     }
 
-    fn open(
+    /// Asks for a channel.
+    fn begin(
         &self,
         mut open: impl FnMut(&mut SendSide) -> Result<ChannelId, RequestError>,
-    ) -> Result<Channel, Error> {
+    ) -> Result<Opening, Error> {
         let deadline = deadline(self.defaults.request_timeout);
         let (id, inbox) = self.engine().attempt(deadline, |state| {
             let id = open(state.send())?;
-            let inbox = Inbox::new();
-            state.inboxes.insert(id, inbox.clone());
-            Ok((id, inbox))
+            Ok((id, state.inboxes.insert(id)))
         })?;
         let line = Line::new(
             self.engine().clone(),
@@ -261,8 +271,30 @@ impl Client {
             },
             Some(self.handle.clone()),
         );
-        line.inbox.wait_open(deadline)?;
-        Ok(Channel::new(line))
+        Ok(Opening {
+            channel: Channel::new(line),
+            deadline,
+        })
+    }
+}
+
+/// A channel that the server was asked for. Dropped, it is given up.
+pub(crate) struct Opening {
+    channel: Channel,
+    deadline: Option<Instant>,
+}
+
+impl Opening {
+    /// A handle by which it can be closed while somebody waits: the wait is
+    /// [`Error::Closed`] then.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Waits until the channel is open.
+    pub(crate) fn wait(self) -> Result<Channel, Error> {
+        self.channel.line().inbox.wait_open(self.deadline)?;
+        Ok(self.channel)
     }
 }
 
@@ -301,5 +333,71 @@ impl Role for ClientRole {
 
     fn ended(&mut self, ended: &Arc<Ended>) {
         self.observer.ended(ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
+
+    use ssh_client::Trust;
+    use ssh_keys::SigningKey;
+    use ssh_proto::config::Methods;
+    use ssh_proto::key::PrivateKey;
+    use ssh_server::{FixedUsers, HostKeys, Required};
+
+    use super::*;
+    use crate::{Connect, Handler, Login, Server, ServerOptions};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Accepts connections when it is told to, and says when the channel is over.
+    struct Late {
+        go: Mutex<mpsc::Receiver<()>>,
+        over: mpsc::Sender<()>,
+    }
+
+    impl Handler for Late {
+        fn direct_tcpip(&self, request: Connect) {
+            self.go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            let mut channel = request.accept().unwrap();
+            let _ = channel.read(&mut [0]);
+            self.over.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_opened_too_late_is_closed_and_leaves_nothing_behind() {
+        let (go, of_handler) = mpsc::channel();
+        let (over, wait) = mpsc::channel();
+        let handler = Late {
+            go: Mutex::new(of_handler),
+            over,
+        };
+        let keys = HostKeys::new([SigningKey::ed25519(&[1; 32])]).unwrap();
+        let users =
+            |_: SocketAddr| FixedUsers::new().with_password("alice", String::from("secret"));
+        let options = ServerOptions::new(keys, users).required(Required::AnyOf(Methods::PASSWORD));
+        let server = Server::bind("127.0.0.1:0", options, handler).unwrap();
+
+        let key = PrivateKey::from_ed25519_seed(&[1; 32]);
+        let trust = Trust::pinned([key.public_key().fingerprint()]);
+        let login = Login::new("alice", trust).password(String::from("secret"));
+        let options = ConnectOptions::new(login).request_timeout(Some(Duration::from_millis(200)));
+        let client = Client::connect(server.local_addr(), options).unwrap();
+        let inboxes = || client.engine().lock().inboxes.len();
+
+        let opened = client.open_direct_tcpip("127.0.0.1", 1);
+        assert!(matches!(opened, Err(Error::Timeout)), "{opened:?}");
+        assert_eq!(inboxes(), 0);
+        go.send(()).unwrap();
+        wait.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(inboxes(), 0);
+        let open = client.open_session().unwrap();
+        assert_eq!(inboxes(), 1);
+        drop(open);
+        assert_eq!(inboxes(), 0);
     }
 }

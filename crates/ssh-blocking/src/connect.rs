@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ssh_client::{Login, PasswordReason, Question, Step};
+use ssh_driver::{Ended, Error, Nobody, Observer, Seen};
 use ssh_proto::auth::{AuthenticatedBy, SignRequest};
 use ssh_proto::client::ClientEvent;
 use ssh_proto::config::{ClientConfig, Keepalive};
@@ -14,9 +15,7 @@ use ssh_proto::error::End;
 use ssh_proto::key::{Fingerprint, PublicKey};
 use ssh_proto::{RecvBuf, TransportEvent};
 
-use crate::error::{Ended, Error};
 use crate::handshake;
-use crate::observer::{Nobody, Observer, Seen};
 use crate::socket::{Clock, OsRandom, Socket};
 
 /// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.

@@ -1,4 +1,16 @@
 //! Local forwarding (RFC 4254 section 7.2): [`LocalForward`], and joining a socket with a channel.
+//!
+//! A joined pair has two threads. Where each may wait, and who wakes it:
+//!
+//! ```text
+//!   up     read the socket     down shuts it down when the channel is over
+//!          write the channel   the inbox: closed, or the connection has ended
+//!   down   read the channel    the inbox
+//!          write the socket    a tick: the channel is over and the socket takes nothing
+//! ```
+//!
+//! Invariant of a [`LocalForward`]: `stop` is set before `connections` is emptied, and whoever adds
+//! to it looks at `stop` with the lock held. What is cut is never joined afterwards.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -8,14 +20,18 @@ use std::net::{
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ssh_driver::{Error, Take};
 use ssh_proto::mux::Stream;
 
-use crate::channel::Line;
+use crate::channel::{Channel, Line};
 use crate::client::Client;
-use crate::engine::{Take, lock};
-use crate::error::Error;
+use crate::engine::lock;
+use crate::socket::{WRITE_TICK, is_timeout};
+
+/// How long a socket may take nothing of what is left of a channel that is over.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How a forward listens.
 #[derive(Clone, Debug)]
@@ -47,7 +63,7 @@ pub enum Exposure {
 }
 
 /// Listens here, and has the server connect for everyone who comes. Dropped, it stops listening
-/// and cuts the connections that it has.
+/// and cuts the connections that it has, those included that the server has not made yet.
 #[derive(Debug)]
 pub struct LocalForward {
     shared: Arc<Shared>,
@@ -57,11 +73,19 @@ pub struct LocalForward {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
+    connections: Mutex<HashMap<u64, Forwarded>>,
     client: Client,
     host: String,
     port: u16,
     most: usize,
+}
+
+/// One connection, as far as it can be cut.
+#[derive(Debug)]
+struct Forwarded {
+    stream: Arc<TcpStream>,
+    /// As soon as the server was asked for it.
+    channel: Option<Channel>,
 }
 
 impl LocalForward {
@@ -109,7 +133,13 @@ impl LocalForward {
 impl Drop for LocalForward {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        for stream in lock(&self.shared.connections).values() {
+        let connections = std::mem::take(&mut *lock(&self.shared.connections));
+        for Forwarded { stream, channel } in connections.values() {
+            // A far side that is silent does not answer the end of its input: the channel is
+            // closed too, for whoever waits for it.
+            if let Some(channel) = channel {
+                let _ = channel.close();
+            }
             let _ = stream.shutdown(Shutdown::Both);
         }
         wake(self.address);
@@ -128,17 +158,22 @@ impl Shared {
             let number = next;
             {
                 let mut connections = lock(&self.connections);
+                if self.stop.load(Ordering::SeqCst) {
+                    return;
+                }
                 if connections.len() >= self.most {
                     continue;
                 }
-                connections.insert(number, stream.clone());
+                let stream = stream.clone();
+                let channel = None;
+                connections.insert(number, Forwarded { stream, channel });
             }
             let shared = self.clone();
             let spawned = thread::Builder::new()
                 .name("ssh-forwarded".into())
                 .spawn(move || {
                     // Whoever came sees the end of the connection; there is nobody else to tell.
-                    let _ = shared.forward(&stream, from);
+                    let _ = shared.forward(number, &stream, from);
                     let _ = stream.shutdown(Shutdown::Both);
                     lock(&shared.connections).remove(&number);
                 });
@@ -148,12 +183,17 @@ impl Shared {
         }
     }
 
-    fn forward(&self, stream: &TcpStream, from: SocketAddr) -> Result<(), Error> {
+    fn forward(&self, number: u64, stream: &TcpStream, from: SocketAddr) -> Result<(), Error> {
         stream.set_nodelay(true)?;
-        let channel = self
+        let opening = self
             .client
-            .open_direct_tcpip_from(&self.host, self.port, from)?;
-        join(channel.line(), stream)
+            .begin_direct_tcpip(&self.host, self.port, from)?;
+        match lock(&self.connections).get_mut(&number) {
+            Some(forwarded) => forwarded.channel = Some(opening.channel()),
+            // It was cut in the meantime.
+            None => return Err(Error::Closed),
+        }
+        join(opening.wait()?.line(), stream)
     }
 }
 
@@ -184,8 +224,11 @@ pub(crate) fn wake(mut address: SocketAddr) {
     let _ = TcpStream::connect_timeout(&address, Duration::from_millis(50));
 }
 
-/// Moves data both ways until both have ended, or one has failed.
+/// Moves data both ways until both have ended, or one has failed. Afterwards the socket is shut
+/// down, and the channel closed.
 pub(crate) fn join(line: &Line, stream: &TcpStream) -> Result<(), Error> {
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(WRITE_TICK))?;
     let ended = AtomicUsize::new(0);
     let end = || {
         // When both directions have ended nobody needs the channel.
@@ -193,20 +236,24 @@ pub(crate) fn join(line: &Line, stream: &TcpStream) -> Result<(), Error> {
             let _ = line.close();
         }
     };
+    let close = || {
+        let _ = line.close();
+        let _ = stream.shutdown(Shutdown::Both);
+    };
+    let down = || {
+        if down(line, stream).is_ok() {
+            let _ = stream.shutdown(Shutdown::Write);
+            end();
+            // The other direction may go on for as long as it likes.
+            let _ = line.inbox.wait_closed(None);
+        }
+        close();
+    };
     thread::scope(|scope| {
-        let down = thread::Builder::new().spawn_scoped(scope, || {
-            if down(line, stream).is_ok() {
-                let _ = stream.shutdown(Shutdown::Write);
-                end();
-                let _ = line.inbox.wait_closed(None);
-            } else {
-                let _ = line.close();
-            }
-            let _ = stream.shutdown(Shutdown::Both);
-        });
-        if down.is_err() {
-            let _ = line.close();
-            return;
+        let thread = thread::Builder::new().name("ssh-relay".into());
+        if let Err(error) = thread.spawn_scoped(scope, down) {
+            close();
+            return Err(error.into());
         }
         if up(line, stream).is_ok() {
             let _ = line.eof();
@@ -214,8 +261,8 @@ pub(crate) fn join(line: &Line, stream: &TcpStream) -> Result<(), Error> {
         } else {
             let _ = line.close();
         }
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 fn up(line: &Line, mut stream: &TcpStream) -> Result<(), Error> {
@@ -235,10 +282,35 @@ fn up(line: &Line, mut stream: &TcpStream) -> Result<(), Error> {
     }
 }
 
-fn down(line: &Line, mut stream: &TcpStream) -> Result<(), Error> {
+fn down(line: &Line, stream: &TcpStream) -> Result<(), Error> {
     let mut piece = vec![0; 32 * 1024];
     while let Some((_, n)) = line.read(Take::Data, &mut piece)? {
-        stream.write_all(piece.get(..n).unwrap_or_default())?;
+        deliver(line, stream, piece.get(..n).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Writes all of a piece, and waits for the socket as long as the channel lives. Afterwards nothing
+/// on the other side pays for the wait any more: channel and window are free for the peer, which
+/// could have threads wait here without end by closing and opening again.
+fn deliver(line: &Line, mut stream: &TcpStream, mut rest: &[u8]) -> Result<(), Error> {
+    // Since when the channel is over and nothing was taken.
+    let mut since = None;
+    while !rest.is_empty() {
+        match stream.write(rest) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(n) => {
+                rest = rest.get(n..).unwrap_or_default();
+                since = None;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => {
+                if line.is_over() && since.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+                    return Err(Error::Timeout);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

@@ -1,38 +1,29 @@
 //! What a server does for its users: [`Handler`], the requests that it gets, and the
 //! [`ServerChannel`] that it answers on.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use ssh_proto::message::{
-    ChannelOpenFailureReason, ChannelOpenType, ChannelRequestType, TerminalSize,
-};
+use ssh_driver::{Ended, Error, Take};
+use ssh_proto::ChannelId;
+use ssh_proto::error::Misuse;
+use ssh_proto::message::{ChannelOpenFailureReason, TerminalSize};
 use ssh_proto::mux::{Exit, OpenTicket, RequestTicket, Stream};
-use ssh_proto::server::ServerEvent;
-use ssh_proto::{ChannelEvent, ChannelId, PeerEvent};
-use ssh_server::{Admitted, HostKeys};
+use ssh_server::Admitted;
 
 use crate::channel::{Line, Timeouts};
-use crate::engine::{Engine, Inbox, Role, State, Take};
-use crate::error::{Ended, Error, shown};
+use crate::engine::{Engine, Inbox};
 use crate::forward::join;
-use crate::server::Place;
-use crate::socket::OsRandom;
-
-/// How many environment variables of a channel are kept, and how long one may be in all.
-const MAX_ENV: usize = 64;
-const MAX_ENV_LEN: usize = 4096;
 
 /// What a server does for its users. What is not overridden is refused.
 ///
 /// Each [`exec`](Self::exec), [`shell`](Self::shell), [`subsystem`](Self::subsystem) and
-/// [`direct_tcpip`](Self::direct_tcpip) runs in a thread of its own. A request that is dropped
-/// without being accepted is refused.
+/// [`direct_tcpip`](Self::direct_tcpip) runs in a thread of its own, of which there are at most
+/// [`ServerOptions::handlers`](crate::ServerOptions::handlers) for a connection. Return when the
+/// channel is closed: the thread counts for as long as it runs, and so does its connection. A request that is dropped without
+/// being accepted is refused.
 #[expect(unused_variables, reason = "the names say what an implementation gets")]
 pub trait Handler: Send + Sync + 'static {
     /// A command.
@@ -117,9 +108,9 @@ pub struct Terminal {
 
 /// What was asked for before a program was started.
 #[derive(Clone, Debug, Default)]
-struct Setup {
-    terminal: Option<Terminal>,
-    env: Vec<(Vec<u8>, Vec<u8>)>,
+pub(crate) struct Setup {
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A request to start a program. Dropped, it is refused.
@@ -135,6 +126,32 @@ pub struct Start {
 }
 
 impl Start {
+    /// The channel is reserved for this program until it is refused. `None` if another one runs
+    /// on it, has run, or is still being decided on: then it is refused here.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        session: Arc<Session>,
+        setup: Setup,
+        channel: ChannelId,
+        inbox: Arc<Inbox>,
+        ticket: RequestTicket,
+    ) -> Option<Self> {
+        //= rfc4254#section-6.5
+        //# Only one of these requests can succeed per channel.
+        if !inbox.occupy() {
+            let _ = engine.change(|send| send.refuse_request(ticket));
+            return None;
+        }
+        Some(Self {
+            engine,
+            session,
+            setup,
+            channel,
+            inbox,
+            ticket: Some(ticket),
+        })
+    }
+
     /// Who asks.
     pub fn session(&self) -> &Session {
         &self.session
@@ -154,19 +171,20 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] if the client has closed the channel, or runs something on it already;
-    /// [`Error::Misuse`] if it took too long; [`Error::Ended`].
+    /// [`Error::Closed`] if the client has closed the channel, or if it took too long and was
+    /// refused; [`Error::Ended`].
     pub fn accept(mut self) -> Result<ServerChannel, Error> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Error::Closed);
         };
-        //= rfc4254#section-6.5
-        //# Only one of these requests can succeed per channel.
-        if !self.inbox.occupy() {
-            let _ = self.engine.change(|send| send.refuse_request(ticket));
-            return Err(Error::Closed);
+        if let Err(error) = self.engine.change(|send| send.accept_request(ticket)) {
+            self.inbox.vacate();
+            return Err(match error {
+                // The ticket has gone with its channel, or with its time.
+                Error::Misuse(Misuse::Token) => Error::Closed,
+                error => error,
+            });
         }
-        self.engine.change(|send| send.accept_request(ticket))?;
         let line = Line::new(
             self.engine.clone(),
             self.channel,
@@ -186,6 +204,8 @@ impl Start {
 impl Drop for Start {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
+            // Before the client knows, and asks for something else.
+            self.inbox.vacate();
             // Its time may be over: then it is refused already.
             let _ = self.engine.change(|send| send.refuse_request(ticket));
         }
@@ -204,6 +224,22 @@ pub struct Connect {
 }
 
 impl Connect {
+    pub(crate) const fn new(
+        engine: Arc<Engine>,
+        session: Arc<Session>,
+        host: Vec<u8>,
+        port: u16,
+        ticket: OpenTicket,
+    ) -> Self {
+        Self {
+            engine,
+            session,
+            host,
+            port,
+            ticket: Some(ticket),
+        }
+    }
+
     /// Who asks.
     pub fn session(&self) -> &Session {
         &self.session
@@ -228,23 +264,25 @@ impl Connect {
         let Some(ticket) = self.ticket.take() else {
             return Err(Error::Closed);
         };
-        let inbox = Inbox::new();
         let mut state = self.engine.lock();
         let opened = state.send().accept_channel(ticket);
-        let id = opened.map_err(|misuse| state.error(misuse))?;
-        state.inboxes.insert(id, inbox.clone());
+        let opened = opened
+            .map(|id| (id, state.inboxes.insert(id)))
+            .map_err(|misuse| state.error(misuse));
+        // Also where it failed: the client may be owed a refusal.
         drop(self.engine.settle(state));
+        let (id, inbox) = opened?;
         let line = Line::new(self.engine.clone(), id, inbox, Timeouts::default(), None);
         Ok(ServerChannel {
             line: Arc::new(line),
         })
     }
 
-    /// Accepts, and moves data both ways until both have ended.
+    /// Accepts, and moves data both ways: [`ServerChannel::join`].
     ///
     /// # Errors
     ///
-    /// As [`accept`](Self::accept).
+    /// As [`accept`](Self::accept) and [`ServerChannel::join`].
     pub fn join(self, stream: &TcpStream) -> Result<(), Error> {
         let channel = self.accept()?;
         join(&channel.line, stream)
@@ -255,7 +293,7 @@ impl Connect {
         self.reject(ChannelOpenFailureReason::CONNECT_FAILED, why);
     }
 
-    fn reject(&mut self, reason: ChannelOpenFailureReason, why: &str) {
+    pub(crate) fn reject(&mut self, reason: ChannelOpenFailureReason, why: &str) {
         if let Some(ticket) = self.ticket.take() {
             // Its time may be over: then it is refused already.
             let _ = self
@@ -336,14 +374,17 @@ impl ServerChannel {
 
     /// The size of the terminal, as the client last said.
     pub fn terminal_size(&self) -> Option<TerminalSize> {
-        self.line.inbox.lock().size
+        self.line.inbox.terminal_size()
     }
 
-    /// Moves data both ways between the channel and a socket until both have ended.
+    /// Moves data both ways between the channel and a socket until both directions have ended, or
+    /// the channel or the connection has. Then a socket that takes nothing of what is left for 5
+    /// seconds is given up. Afterwards the channel is closed and the socket shut down; it was made
+    /// blocking, and its write timeout was changed.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is no thread for it.
+    /// [`Error::Io`] if there is no thread for it, or if the socket is none of a kind that blocks.
     pub fn join(&self, stream: &TcpStream) -> Result<(), Error> {
         join(&self.line, stream)
     }
@@ -405,253 +446,5 @@ impl Write for ServerStderr<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// What a server does with events: it takes notes while the state is locked, and asks the handler
-/// afterwards.
-pub(crate) struct ServerRole {
-    session: Arc<Session>,
-    handler: Arc<dyn Handler>,
-    host_keys: HostKeys,
-    setups: HashMap<ChannelId, Setup>,
-    asked: Vec<Asked>,
-    /// Free again when the connection has ended.
-    _place: Place,
-}
-
-/// What the handler is to be asked.
-enum Asked {
-    Pty(ChannelId, Terminal, RequestTicket),
-    Env(ChannelId, Vec<u8>, Vec<u8>, RequestTicket),
-    Start(ChannelId, Arc<Inbox>, Program, RequestTicket),
-    Connect(Vec<u8>, u16, OpenTicket),
-}
-
-enum Program {
-    Command(Vec<u8>),
-    Shell,
-    Subsystem(Vec<u8>),
-}
-
-impl ServerRole {
-    pub(crate) fn new(
-        session: Arc<Session>,
-        handler: Arc<dyn Handler>,
-        host_keys: HostKeys,
-        place: Place,
-    ) -> Self {
-        Self {
-            session,
-            handler,
-            host_keys,
-            setups: HashMap::new(),
-            asked: Vec::new(),
-            _place: place,
-        }
-    }
-
-    fn opening(&mut self, state: &mut State, kind: ChannelOpenType<'_>, ticket: OpenTicket) {
-        match kind {
-            ChannelOpenType::Session => {
-                if let Ok(id) = state.send().accept_channel(ticket) {
-                    state.inboxes.insert(id, Inbox::new());
-                    self.setups.insert(id, Setup::default());
-                }
-            }
-            ChannelOpenType::DirectTcpip {
-                host_to_connect,
-                port_to_connect,
-                ..
-            } => {
-                if let Ok(port) = u16::try_from(port_to_connect)
-                    && state.send().defer(&ticket).is_ok()
-                {
-                    self.asked
-                        .push(Asked::Connect(host_to_connect.to_vec(), port, ticket));
-                }
-            }
-            // What is not answered is refused.
-            _ => {}
-        }
-    }
-
-    fn request(
-        &mut self,
-        state: &mut State,
-        channel: ChannelId,
-        request: ChannelRequestType<'_>,
-        ticket: RequestTicket,
-    ) {
-        let Some(inbox) = state.inboxes.get(&channel).cloned() else {
-            return;
-        };
-        let asked = match request {
-            ChannelRequestType::Exec { command } => {
-                let program = Program::Command(command.to_vec());
-                Asked::Start(channel, inbox, program, ticket)
-            }
-            ChannelRequestType::Shell => Asked::Start(channel, inbox, Program::Shell, ticket),
-            ChannelRequestType::Subsystem { subsystem_name } => {
-                let program = Program::Subsystem(subsystem_name.to_vec());
-                Asked::Start(channel, inbox, program, ticket)
-            }
-            ChannelRequestType::PtyReq { term, size, modes } => {
-                let (term, modes) = (term.to_vec(), modes.as_encoded().to_vec());
-                Asked::Pty(channel, Terminal { term, size, modes }, ticket)
-            }
-            ChannelRequestType::Env {
-                variable_name,
-                variable_value,
-            } => Asked::Env(
-                channel,
-                variable_name.to_vec(),
-                variable_value.to_vec(),
-                ticket,
-            ),
-            ChannelRequestType::WindowChange { size } => {
-                inbox.lock().size = Some(size);
-                // Nobody waits for the answer.
-                let _ = state.send().accept_request(ticket);
-                return;
-            }
-            ChannelRequestType::Signal { signal_name } => {
-                inbox.signalled(shown(signal_name));
-                let _ = state.send().accept_request(ticket);
-                return;
-            }
-            _ => return,
-        };
-        let ticket = match &asked {
-            Asked::Pty(.., ticket) | Asked::Env(.., ticket) | Asked::Start(.., ticket) => ticket,
-            Asked::Connect(..) => return,
-        };
-        if state.send().defer(ticket).is_ok() {
-            self.asked.push(asked);
-        }
-    }
-
-    fn pty(&mut self, channel: ChannelId, terminal: Terminal) -> bool {
-        let Some(setup) = self.setups.get_mut(&channel) else {
-            return false;
-        };
-        let granted = setup.terminal.is_none() && self.handler.pty(&self.session, &terminal);
-        if granted {
-            setup.terminal = Some(terminal);
-        }
-        granted
-    }
-
-    fn env(&mut self, channel: ChannelId, name: Vec<u8>, value: Vec<u8>) -> bool {
-        let Some(setup) = self.setups.get_mut(&channel) else {
-            return false;
-        };
-        let fits = setup.env.len() < MAX_ENV && name.len() + value.len() <= MAX_ENV_LEN;
-        let granted = fits && self.handler.env(&self.session, &name, &value);
-        if granted {
-            setup.env.push((name, value));
-        }
-        granted
-    }
-}
-
-/// Runs the handler in a thread. What it was to answer is refused if there is none.
-fn spawn(handler: &Arc<dyn Handler>, run: impl FnOnce(&dyn Handler) + Send + 'static) {
-    let handler = handler.clone();
-    let spawned = thread::Builder::new()
-        .name("ssh-program".into())
-        .spawn(move || run(&*handler));
-    drop(spawned);
-}
-
-impl Role for ServerRole {
-    fn event(&mut self, _engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>) {
-        match event {
-            PeerEvent::Channel(ChannelEvent::OpenRequest {
-                channel_type,
-                ticket,
-            }) => self.opening(state, channel_type, ticket),
-            PeerEvent::Channel(ChannelEvent::Request {
-                channel,
-                request,
-                ticket,
-            }) => self.request(state, channel, request, ticket),
-            PeerEvent::Channel(ChannelEvent::Closed { channel, .. }) => {
-                self.setups.remove(&channel);
-            }
-            PeerEvent::Server(ServerEvent::Sign(request)) => {
-                if let Some(server) = state.server() {
-                    // Misuse is the end of the connection, and that is an event of its own.
-                    let _ = self.host_keys.sign(request, server, &mut OsRandom);
-                }
-            }
-            // What is not answered is refused.
-            _ => {}
-        }
-    }
-
-    fn unlocked(&mut self, engine: &Arc<Engine>) {
-        for asked in std::mem::take(&mut self.asked) {
-            let (granted, ticket) = match asked {
-                Asked::Pty(channel, terminal, ticket) => {
-                    let size = terminal.size;
-                    let granted = self.pty(channel, terminal);
-                    if granted && let Some(inbox) = engine.lock().inboxes.get(&channel) {
-                        inbox.lock().size = Some(size);
-                    }
-                    (granted, ticket)
-                }
-                Asked::Env(channel, name, value, ticket) => {
-                    (self.env(channel, name, value), ticket)
-                }
-                Asked::Start(channel, inbox, program, ticket) => {
-                    let request = Start {
-                        engine: engine.clone(),
-                        session: self.session.clone(),
-                        setup: self.setups.get(&channel).cloned().unwrap_or_default(),
-                        channel,
-                        inbox,
-                        ticket: Some(ticket),
-                    };
-                    spawn(&self.handler, move |handler| match program {
-                        Program::Command(command) => handler.exec(request, &command),
-                        Program::Shell => handler.shell(request),
-                        Program::Subsystem(name) => handler.subsystem(request, &name),
-                    });
-                    continue;
-                }
-                Asked::Connect(host, port, ticket) => {
-                    let request = Connect {
-                        engine: engine.clone(),
-                        session: self.session.clone(),
-                        host,
-                        port,
-                        ticket: Some(ticket),
-                    };
-                    spawn(&self.handler, move |handler| handler.direct_tcpip(request));
-                    continue;
-                }
-            };
-            // The channel may be gone, and then nobody wants the answer.
-            let _ = engine.change(|send| {
-                if granted {
-                    send.accept_request(ticket)
-                } else {
-                    send.refuse_request(ticket)
-                }
-            });
-        }
-    }
-
-    fn ended(&mut self, ended: &Arc<Ended>) {
-        self.handler.ended(&self.session, ended);
-    }
-}
-
-impl fmt::Debug for ServerRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerRole")
-            .field("session", &self.session)
-            .finish_non_exhaustive()
     }
 }

@@ -4,10 +4,10 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Duration;
 
+use ssh_driver::Ended;
 use ssh_proto::error::{End, Error as CoreError};
 use ssh_proto::{Peer, RecvBuf, Wants};
 
-use crate::error::Ended;
 use crate::socket::{Clock, Socket, is_timeout};
 
 /// How long the peer may take to close after our last words.
@@ -33,7 +33,7 @@ pub(crate) fn run<P: Peer>(
         while let Some(event) = peer.poll_event(&mut rx.batch(), clock.now()) {
             if let Some(end) = on(peer, event) {
                 say_goodbye(peer, socket, clock, &end);
-                return Err(Ended { end, io });
+                return Err(Ended::new(end, io));
             }
             if peer.is_authenticated() {
                 // What was read beyond belongs to whoever goes on from here.
@@ -65,7 +65,7 @@ pub(crate) fn run<P: Peer>(
             // that nobody knows how to answer.
             _ => {
                 let end = End::Error(CoreError::Internal("a question without an answer"));
-                return Err(Ended { end, io });
+                return Err(Ended::new(end, io));
             }
         }
         peer.handle_timeout(clock.now());

@@ -47,24 +47,22 @@ mod channel;
 mod client;
 mod connect;
 mod engine;
-mod error;
 mod forward;
 mod handler;
 mod handshake;
-mod observer;
 mod server;
+mod server_role;
 mod socket;
 
-pub use channel::{Channel, ExitStatus, Output, Pty, Stderr};
+pub use channel::{Channel, Stderr};
 pub use client::Client;
 pub use connect::ConnectOptions;
-pub use error::{Ended, Error};
 pub use forward::{Exposure, ForwardOptions, LocalForward};
 pub use handler::{Connect, Handler, ServerChannel, ServerStderr, Session, Start, Terminal};
-pub use observer::Observer;
 pub use server::{Server, ServerOptions};
 pub use ssh_client::{Login, Trust};
-pub use ssh_server::{FixedUsers, HostKeys, Required};
+pub use ssh_driver::{Ended, Error, ExitStatus, Observer, Output, Pty};
+pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 
 /// The examples of both READMEs, which the tests compile and run.
 #[cfg(doctest)]

@@ -10,20 +10,22 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::SystemTime;
 
+use ssh_driver::Error;
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_proto::RecvBuf;
 use ssh_proto::config::{Keepalive, ServerConfig};
 use ssh_proto::server::ServerEvent;
 use ssh_server::{
-    Admission, Admitted, Clock as Today, HostKeys, PasswordCheck, Required, Step, Users,
+    Admission, Admitted, Clock as Today, HostKeys, PasswordCheck, Required, StartGate, StartLimits,
+    StartPlace, Step, Users,
 };
 
 use crate::connect::KEEPALIVE;
 use crate::engine::{Engine, lock};
-use crate::error::Error;
 use crate::forward::{accept, wake};
-use crate::handler::{Handler, ServerRole, Session};
+use crate::handler::{Handler, Session};
 use crate::handshake;
+use crate::server_role::ServerRole;
 use crate::socket::{Clock, OsRandom, Socket};
 
 /// Bytes that are read at a time.
@@ -38,12 +40,15 @@ pub struct ServerOptions {
     host_keys: HostKeys,
     required: Required,
     connections: usize,
+    starts: Option<StartLimits>,
+    handlers: usize,
     users: Box<MakeUsers>,
 }
 
 impl ServerOptions {
     /// Shows these host keys, and lets in who proves to be one of the users by a key; 64
-    /// connections at a time. `users` is called once for each connection, with the address that it
+    /// connections at a time, of which 32 may be logging in and 10 of these from one address, and 64
+    /// programs and forwards for each connection. `users` is called once for each connection, with the address that it
     /// comes from.
     pub fn new<U: Users + Send + 'static>(
         host_keys: HostKeys,
@@ -55,6 +60,8 @@ impl ServerOptions {
             host_keys,
             required: Required::PUBLICKEY,
             connections: 64,
+            starts: None,
+            handlers: 64,
             users: Box::new(move |from| Box::new(users(from))),
         }
     }
@@ -83,10 +90,33 @@ impl ServerOptions {
     }
 
     /// Sets how many connections there may be at a time, those included whose users are not in
-    /// yet. One more is closed at once.
+    /// yet, and those that have ended while [`handlers`](Self::handlers) of theirs run on. One more
+    /// is closed at once.
     #[must_use]
     pub const fn connections(mut self, most: usize) -> Self {
         self.connections = most;
+        self
+    }
+
+    /// Sets how many connections may be logging in at a time, in all and from one address; one more
+    /// is closed at once. By default it is half of all [`connections`](Self::connections), so that
+    /// clients that never log in leave room for those that have, and 10 from one address; from half
+    /// of that half on some are refused at random.
+    ///
+    /// Behind a proxy all clients have one address: set `per_source` accordingly.
+    #[must_use]
+    pub const fn starts(mut self, limits: StartLimits) -> Self {
+        self.starts = Some(limits);
+        self
+    }
+
+    /// Sets how many calls of a [`Handler`] for a program or a forward may run at a time for one
+    /// connection: threads of its own, which count until the handler returns, also where their
+    /// channel is closed. One more program or forward is refused. A server has no more than this
+    /// times [`connections`](Self::connections) of them.
+    #[must_use]
+    pub const fn handlers(mut self, most: usize) -> Self {
+        self.handlers = most;
         self
     }
 }
@@ -96,6 +126,8 @@ impl fmt::Debug for ServerOptions {
         f.debug_struct("ServerOptions")
             .field("required", &self.required)
             .field("connections", &self.connections)
+            .field("starts", &self.starts)
+            .field("handlers", &self.handlers)
             .finish_non_exhaustive()
     }
 }
@@ -108,10 +140,17 @@ pub struct Server {
 }
 
 pub(crate) struct Shared {
+    /// Set before `places` is emptied. Whoever takes a place looks at it with them locked.
     stop: AtomicBool,
-    connections: Mutex<HashMap<u64, Connection>>,
+    places: Mutex<Places>,
     options: ServerOptions,
     handler: Arc<dyn Handler>,
+}
+
+/// The connections that there are.
+struct Places {
+    connections: HashMap<u64, Connection>,
+    gate: StartGate,
 }
 
 /// A connection, as far as the server can end it.
@@ -134,11 +173,26 @@ impl Connection {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     number: u64,
+    /// As long as it is logging in.
+    start: Option<StartPlace>,
+}
+
+impl Place {
+    /// The user is in.
+    fn logged_in(&mut self) {
+        if let Some(start) = self.start.take() {
+            lock(&self.shared.places).gate.leave(start);
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.shared.connections).remove(&self.number);
+        let mut places = lock(&self.shared.places);
+        places.connections.remove(&self.number);
+        if let Some(start) = self.start.take() {
+            places.gate.leave(start);
+        }
     }
 }
 
@@ -154,9 +208,16 @@ impl Server {
         options: ServerOptions,
         handler: impl Handler,
     ) -> Result<Self, Error> {
+        let starts = match options.starts {
+            Some(limits) => limits,
+            None => StartLimits::new((options.connections / 2).max(1)),
+        };
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            connections: Mutex::default(),
+            places: Mutex::new(Places {
+                connections: HashMap::new(),
+                gate: StartGate::new(starts),
+            }),
             options,
             handler: Arc::new(handler),
         });
@@ -176,9 +237,10 @@ impl Server {
         self.address
     }
 
-    /// How many connections there are.
+    /// How many connections there are, those included that have ended while handlers of theirs run
+    /// on.
     pub fn connections(&self) -> usize {
-        lock(&self.shared.connections).len()
+        lock(&self.shared.places).connections.len()
     }
 
     /// Stops listening and says goodbye to all clients, without waiting for them.
@@ -187,7 +249,7 @@ impl Server {
             return;
         }
         // Not under the lock: a connection that ends wants it.
-        let connections = std::mem::take(&mut *lock(&self.shared.connections));
+        let connections = std::mem::take(&mut lock(&self.shared.places).connections);
         for connection in connections.values() {
             connection.end();
         }
@@ -215,14 +277,21 @@ impl Shared {
     fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr, number: u64) -> io::Result<()> {
         let socket = Arc::new(Socket::new(stream)?);
         let place = {
-            let mut connections = lock(&self.connections);
-            if connections.len() >= self.options.connections {
+            let mut places = lock(&self.places);
+            if self.stop.load(Ordering::SeqCst)
+                || places.connections.len() >= self.options.connections
+            {
                 return Ok(());
             }
-            connections.insert(number, Connection::LoggingIn(socket.clone()));
+            let Ok(start) = places.gate.admit(from.ip(), &mut OsRandom) else {
+                return Ok(());
+            };
+            let connection = Connection::LoggingIn(socket.clone());
+            places.connections.insert(number, connection);
             Place {
                 shared: self.clone(),
                 number,
+                start: Some(start),
             }
         };
         thread::Builder::new()
@@ -313,23 +382,22 @@ impl Shared {
         clock: Clock,
         from: SocketAddr,
         admitted: Admitted,
-        place: Place,
+        mut place: Place,
     ) -> Result<(), Error> {
+        place.logged_in();
         let session = Arc::new(Session::new(from, admitted));
         self.handler.logged_in(&session);
         let number = place.number;
         let keys = self.options.host_keys.clone();
-        let role = ServerRole::new(session, self.handler.clone(), keys, place);
+        let handler = self.handler.clone();
+        let role = ServerRole::new(session, handler, keys, self.options.handlers, place);
         let engine = Engine::start(server, rx, socket, clock, role)?;
-        // It may be over already, or the server may have been told to stop in between.
-        let mut connections = lock(&self.connections);
-        if let Some(connection) = connections.get_mut(&number) {
-            *connection = Connection::Running(engine.clone());
+        if let Some(connection) = lock(&self.places).connections.get_mut(&number) {
+            *connection = Connection::Running(engine);
+            return Ok(());
         }
-        drop(connections);
-        if self.stop.load(Ordering::SeqCst) {
-            engine.hang_up("the server is stopping");
-        }
+        // It is over already, or the server was told to stop in between.
+        engine.hang_up("the server is stopping");
         Ok(())
     }
 }

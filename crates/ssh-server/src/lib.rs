@@ -5,6 +5,8 @@
 //! and passwords are right, and lets nobody in for whom they do not say so. [`HostKeys`] brings
 //! host keys into a configuration and signs with those that the core cannot use by itself.
 //!
+//! Before all that a [`StartGate`] says which connections may begin to log in at all.
+//!
 //! How often a client may try is bounded by the core (`Limits::auth_failures`,
 //! `Limits::auth_probes`), and how long by `Deadlines::authentication`.
 //!
@@ -71,9 +73,11 @@ extern crate alloc;
 extern crate std;
 
 mod admission;
+mod gate;
 mod host_keys;
 mod users;
 
 pub use admission::{Admission, Admitted, Clock, PasswordQuestion, Required, Step};
+pub use gate::{StartGate, StartLimits, StartPlace, StartRefused};
 pub use host_keys::{HostKeys, HostKeysError};
 pub use users::{FixedUsers, PasswordCheck, Users, same_password};

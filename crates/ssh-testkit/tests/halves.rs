@@ -131,6 +131,8 @@ fn send<S: PeerSend>(
             let mut send = half.send.lock().expect("no panic");
             let busy = !send.has_ended() && feed(&mut send);
             send.take_output(&mut bytes);
+            // It feeds again in any case.
+            while send.poll_writable().is_some() {}
             (busy, send.has_ended())
         };
         let quiet = bytes.is_empty();

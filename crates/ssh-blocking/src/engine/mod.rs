@@ -20,26 +20,24 @@ mod inbox;
 mod pump;
 mod reader;
 
-use std::any::Any;
-use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
+use ssh_driver::{Ended, Error, Half, Outbox, Table};
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::server::ServerSend;
-use ssh_proto::{
-    ChannelId, Control, Instant, Peer, PeerEvent, PeerSend, RecvBuf, RecvSide, SendSide,
-};
+use ssh_proto::{Instant, Peer, PeerEvent, RecvBuf, SendSide};
 
-pub(crate) use self::inbox::{Inbox, Take};
-use crate::error::{Ended, Error};
+pub(crate) use self::inbox::Inbox;
 use crate::socket::{Clock, Socket};
 
 /// How often one thread writes for the others before it leaves the rest to the pump.
 const TURNS: usize = 4;
+/// How many writers are woken at a time: more would find the room taken by the first.
+const WOKEN: usize = 1;
 /// How long the last words may take.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a call waits for others to finish before it reports [`Error::Busy`].
@@ -59,7 +57,7 @@ pub(crate) struct Engine {
 
 pub(crate) struct State {
     half: Box<dyn Half>,
-    pub(crate) inboxes: HashMap<ChannelId, Arc<Inbox>>,
+    pub(crate) inboxes: Table<Inbox>,
     outbox: Outbox,
     writing: bool,
     stuck: bool,
@@ -76,76 +74,22 @@ pub(crate) struct State {
 
 type Guard<'e> = MutexGuard<'e, State>;
 
-/// The sending half of either role.
-pub(crate) trait Half: Send {
-    fn side(&mut self) -> &mut SendSide;
-    fn as_any(&mut self) -> &mut dyn Any;
-    fn begin_poll(&mut self, recv: &mut RecvSide);
-    fn pending_event<'b>(&mut self, recv: &mut RecvSide, now: Instant) -> Option<PeerEvent<'b>>;
-    fn apply<'b>(
-        &mut self,
-        control: Control<'b>,
-        recv: &mut RecvSide,
-        now: Instant,
-    ) -> Option<PeerEvent<'b>>;
-}
-
-impl<S: PeerSend + Send + 'static> Half for S {
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn side(&mut self) -> &mut SendSide {
-        self.deref_mut()
-    }
-
-    fn begin_poll(&mut self, recv: &mut RecvSide) {
-        PeerSend::begin_poll(self, recv);
-    }
-
-    fn pending_event<'b>(&mut self, recv: &mut RecvSide, now: Instant) -> Option<PeerEvent<'b>> {
-        PeerSend::pending_event(self, recv, now).map(Into::into)
-    }
-
-    fn apply<'b>(
-        &mut self,
-        control: Control<'b>,
-        recv: &mut RecvSide,
-        now: Instant,
-    ) -> Option<PeerEvent<'b>> {
-        PeerSend::apply(self, control, recv, now).map(Into::into)
-    }
-}
-
 /// What one role does with events that are not a channel's own business. Called by the reader.
 pub(crate) trait Role: Send + 'static {
     /// An event, with the state locked: nothing here may wait, and no code of users may run.
     fn event(&mut self, engine: &Arc<Engine>, state: &mut State, event: PeerEvent<'_>);
-    /// After events, with nothing locked: code of users may run.
+    /// After each packet that had events, with nothing locked: code of users may run.
     fn unlocked(&mut self, _engine: &Arc<Engine>) {}
     /// The connection has ended.
     fn ended(&mut self, _ended: &Arc<Ended>) {}
 }
 
-/// Bytes that were taken out of the core, and how many of them were written.
-#[derive(Debug, Default)]
-struct Outbox {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Outbox {
-    fn rest(&self) -> &[u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+/// Writes until nothing is left or `write` fails.
+fn drain(outbox: &mut Outbox, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<()> {
+    while !outbox.rest().is_empty() {
+        outbox.written(write(outbox.rest())?);
     }
-
-    /// Writes until nothing is left or `write` fails.
-    fn drain(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<()> {
-        while !self.rest().is_empty() {
-            self.at += write(self.rest())?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 impl std::fmt::Debug for State {
@@ -175,27 +119,12 @@ impl State {
         if self.io.is_some() {
             return false;
         }
-        if self.outbox.rest().is_empty() {
-            self.outbox.bytes.clear();
-            self.outbox.at = 0;
-            // Copied: in exchange for its buffer the core would get one that it had to fill with
-            // zeros first, and that costs more.
-            let side = self.half.side();
-            let output = side.output();
-            self.outbox.bytes.extend_from_slice(output);
-            let n = output.len();
-            side.consume_output(n);
-        }
-        !self.outbox.rest().is_empty()
+        self.outbox.fill(self.half.side())
     }
 
-    /// Tells everybody who may send again.
+    /// Tells who may send again. Each of them settles, and so wakes the next.
     fn wake_writable(&mut self) {
-        while let Some(channel) = self.half.side().poll_writable() {
-            if let Some(inbox) = self.inboxes.get(&channel) {
-                inbox.writable();
-            }
-        }
+        self.inboxes.wake_writable(self.half.side(), WOKEN);
     }
 
     /// What a misuse means to whoever called.
@@ -204,7 +133,7 @@ impl State {
             Misuse::Ended => Error::Ended(self.ended.clone().unwrap_or_else(|| {
                 // This side has said goodbye, and the reader has not noticed yet.
                 let end = End::Disconnected;
-                Arc::new(Ended { end, io: None })
+                Arc::new(Ended::new(end, None))
             })),
             Misuse::NoSuchChannel | Misuse::ChannelState => Error::Closed,
             other => Error::Misuse(other),
@@ -231,7 +160,7 @@ impl Engine {
             clock,
             state: Mutex::new(State {
                 half: Box::new(send),
-                inboxes: HashMap::new(),
+                inboxes: Table::default(),
                 outbox: Outbox::default(),
                 writing: false,
                 stuck: false,
@@ -276,7 +205,7 @@ impl Engine {
             state.writing = true;
             let mut outbox = std::mem::take(&mut state.outbox);
             drop(state);
-            let written = outbox.drain(|bytes| self.socket.try_write(bytes));
+            let written = drain(&mut outbox, |bytes| self.socket.try_write(bytes));
             state = self.lock();
             state.writing = false;
             state.outbox = outbox;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant as SystemInstant};
 
 use ssh_proto::error::End;
 
-use super::{Engine, Guard, LINGER, wait};
+use super::{Engine, Guard, LINGER, drain, wait};
 
 pub(super) fn spawn(engine: Arc<Engine>) -> io::Result<()> {
     std::thread::Builder::new()
@@ -72,7 +72,7 @@ impl Engine {
         state.writing = true;
         let mut outbox = std::mem::take(&mut state.outbox);
         drop(state);
-        let written = outbox.drain(|bytes| self.socket.write(bytes));
+        let written = drain(&mut outbox, |bytes| self.socket.write(bytes));
         let mut state = self.lock();
         state.writing = false;
         state.outbox = outbox;

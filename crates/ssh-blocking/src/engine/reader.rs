@@ -9,14 +9,13 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant as SystemInstant};
 
+use ssh_driver::{Ended, Shared, release};
 use ssh_proto::error::{End, Error as CoreError};
 use ssh_proto::{
     ChannelEvent, ChannelId, Opened, PeerEvent, RecvBuf, RecvSide, TransportEvent, Wants,
 };
 
 use super::{Engine, Inbox, Role, State};
-use crate::channel::ExitStatus;
-use crate::error::{Ended, shown};
 
 /// How long the reader looks away when the core takes no input for now.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -117,7 +116,7 @@ impl<R: Role> Reader<R> {
                     let inbox = match known.get(&channel) {
                         Some(inbox) => inbox,
                         None => {
-                            let found = engine.lock().inboxes.get(&channel).cloned();
+                            let found = engine.lock().inboxes.get(channel).cloned();
                             let Some(inbox) = found else { continue };
                             known.entry(channel).or_insert(inbox)
                         }
@@ -125,7 +124,7 @@ impl<R: Role> Reader<R> {
                     if !inbox.deliver(stream, data) {
                         controls = true;
                         let mut state = engine.lock();
-                        release(&mut state, channel, data.len());
+                        release(state.send(), channel, data.len());
                     }
                     if !touched.last().is_some_and(|last| Arc::ptr_eq(last, inbox)) {
                         touched.push(inbox.clone());
@@ -146,6 +145,10 @@ impl<R: Role> Reader<R> {
                     while let Some(event) = state.half.pending_event(recv, now) {
                         dispatch(engine, &mut state, role, touched, &mut end, event);
                     }
+                    drop(state);
+                    // Now, and not after everything that was read: what the peer sends in one go
+                    // may ask for more than may wait for an answer at a time.
+                    role.unlocked(engine);
                 }
                 _ => {}
             }
@@ -167,11 +170,9 @@ impl<R: Role> Reader<R> {
         let by_us = matches!(end, End::Error(_));
         let mut state = self.engine.lock();
         let io = state.io.take().or_else(|| self.io.take());
-        let ended = Arc::new(Ended { end, io });
+        let ended = Arc::new(Ended::new(end, io));
         state.ended = Some(ended.clone());
-        for (_, inbox) in state.inboxes.drain() {
-            inbox.ended(&ended);
-        }
+        state.inboxes.end(&ended);
         self.engine.pump.notify_one();
         self.engine.progress.notify_all();
         drop(state);
@@ -211,7 +212,7 @@ fn dispatch(
             *end = Some(how);
             return;
         }
-        PeerEvent::Channel(event) => match channel_event(state, touched, event) {
+        PeerEvent::Channel(event) => match state.inboxes.event(state.half.side(), touched, event) {
             Some(event) => PeerEvent::Channel(event),
             None => return,
         },
@@ -222,81 +223,4 @@ fn dispatch(
         other => other,
     };
     role.event(engine, state, event);
-}
-
-/// An event that concerns the users of one channel; gives back what concerns the role.
-fn channel_event<'b>(
-    state: &mut State,
-    touched: &mut Vec<Arc<Inbox>>,
-    event: ChannelEvent<'b>,
-) -> Option<ChannelEvent<'b>> {
-    match event {
-        ChannelEvent::Opened { channel } => {
-            if !state.inboxes.get(&channel)?.opened() {
-                let closed = state.send().channel(channel).and_then(|mut c| c.close());
-                debug_assert!(closed.is_ok(), "a channel that was just opened");
-            }
-        }
-        ChannelEvent::OpenFailed {
-            channel,
-            reason,
-            description,
-        } => {
-            let inbox = state.inboxes.remove(&channel)?;
-            inbox.refused(reason, shown(description));
-        }
-        ChannelEvent::Data {
-            channel,
-            stream,
-            data,
-        } => {
-            let inbox = state.inboxes.get(&channel)?.clone();
-            if inbox.deliver(stream, data) {
-                touched.push(inbox);
-            } else {
-                release(state, channel, data.len());
-            }
-        }
-        ChannelEvent::Writable { channel } => state.inboxes.get(&channel)?.writable(),
-        ChannelEvent::Eof { channel } => state.inboxes.get(&channel)?.eof(),
-        ChannelEvent::Reply {
-            channel,
-            request,
-            success,
-        } => state.inboxes.get(&channel)?.replied(request, success),
-        ChannelEvent::ExitStatus {
-            channel,
-            exit_status,
-        } => state
-            .inboxes
-            .get(&channel)?
-            .exited(ExitStatus::Exited(exit_status)),
-        ChannelEvent::ExitSignal {
-            channel,
-            signal_name,
-            core_dumped,
-            error_message,
-        } => state.inboxes.get(&channel)?.exited(ExitStatus::Signaled {
-            signal: shown(signal_name),
-            core_dumped,
-            message: shown(error_message),
-        }),
-        ChannelEvent::Closed { channel, by } => {
-            if let Some(inbox) = state.inboxes.remove(&channel) {
-                inbox.closed();
-            }
-            // The role may have notes about it.
-            return Some(ChannelEvent::Closed { channel, by });
-        }
-        other => return Some(other),
-    }
-    None
-}
-
-/// Data that nobody will read is done with at once.
-fn release(state: &mut State, channel: ChannelId, n: usize) {
-    if let Ok(mut channel) = state.send().channel(channel) {
-        // The channel exists and has received this much: it cannot be too much.
-        let _ = channel.release(n);
-    }
 }

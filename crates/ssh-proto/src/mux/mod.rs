@@ -125,7 +125,7 @@ pub(crate) struct Mux {
 }
 
 /// Data that one blocked channel may send before the next one gets its turn.
-const QUANTUM: u64 = 32 * 1024;
+const QUANTUM: u64 = 64 * 1024;
 /// Room below this is not worth a packet.
 const MIN_ROOM: usize = 256;
 /// What a channel is granted at least.
@@ -452,6 +452,11 @@ impl Mux {
         if let Some(flow) = self.flow_mut(id) {
             flow.deliver(Some(n));
         }
+    }
+
+    /// Whether the halves are apart.
+    pub(crate) const fn is_apart(&self) -> bool {
+        !self.counts
     }
 
     /// The halves are apart from now on: what is delivered cannot be counted.

@@ -297,9 +297,12 @@ impl SendSide {
         self.heard = packets;
     }
 
-    /// The next channel that was blocked and may send now. The events say the same as
-    /// [`ChannelEvent::Writable`]; this is for drivers that own the halves apart, whose receiving
-    /// half may be waiting in a read while output drains.
+    /// The next channel that was blocked and may send now. It says the same as
+    /// [`ChannelEvent::Writable`], in place of that event where the halves are apart: there the
+    /// receiving half may be waiting in a read while output drains.
+    ///
+    /// A channel that was returned has its turn, and the others wait for theirs as long as this is
+    /// not called again.
     pub fn poll_writable(&mut self) -> Option<ChannelId> {
         if self.has_ended() || self.is_waiting_for_answer() {
             return None;
@@ -450,6 +453,10 @@ impl SendSide {
             return None;
         }
         self.exchange_old_keys();
+        if self.mux.is_apart() {
+            // Told by `poll_writable`, to whoever owns this half.
+            return None;
+        }
         let channel = self.mux.next_writable(&self.out)?;
         recv.want_batch();
         Some(Pending::Writable(channel))

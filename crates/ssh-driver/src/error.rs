@@ -154,6 +154,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// An end, and what the operating system said about the socket.
+    pub const fn new(end: End, io: Option<io::Error>) -> Self {
+        Self { end, io }
+    }
+
     fn kind(&self) -> io::ErrorKind {
         match (&self.end, &self.io) {
             (_, Some(io)) => io.kind(),
@@ -188,7 +193,7 @@ impl std::error::Error for Ended {
 }
 
 /// The peer's words, as they may be shown to a person.
-pub(crate) fn shown(words: &[u8]) -> String {
+pub fn shown(words: &[u8]) -> String {
     const LONGEST: usize = 1024;
     Escaped(words.get(..LONGEST).unwrap_or(words)).to_string()
 }

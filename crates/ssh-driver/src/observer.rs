@@ -9,8 +9,8 @@ use crate::error::Ended;
 
 /// Is told what happens on a connection. Everything is ignored unless it is overridden.
 ///
-/// While the user logs in it is called by the thread that connects, later by the thread that
-/// reads: what takes long here holds up all channels. It may use the client, but not wait for it.
+/// It is called by whoever connects while the user logs in, and later by what reads the socket: what
+/// takes long here holds up all channels. It may use the client, but not wait for it.
 #[expect(unused_variables, reason = "the names say what an implementation gets")]
 pub trait Observer: Send + 'static {
     /// The server sent a line of text before it identified itself; show it escaped.
@@ -40,24 +40,31 @@ pub trait Observer: Send + 'static {
 
 /// Observes nothing.
 #[derive(Debug)]
-pub(crate) struct Nobody;
+pub struct Nobody;
 
 impl Observer for Nobody {}
 
 /// What an observer is told later, when nothing is locked.
 #[derive(Debug)]
-pub(crate) enum Seen {
+#[non_exhaustive]
+pub enum Seen {
+    /// [`Observer::notice`].
     Notice(Vec<u8>),
+    /// [`Observer::negotiated`].
     Negotiated(Box<NegotiationReport>),
+    /// [`Observer::host_key`].
     HostKey(PublicKey, Fingerprint),
+    /// [`Observer::keys_exchanged`].
     KeysExchanged,
+    /// [`Observer::banner`].
     Banner(Vec<u8>),
+    /// [`Observer::debug`].
     Debug(Vec<u8>),
 }
 
 impl Seen {
     /// What there is to see in an event.
-    pub(crate) fn of(event: &mut ClientEvent<'_>) -> Option<Self> {
+    pub fn of(event: &mut ClientEvent<'_>) -> Option<Self> {
         Some(match event {
             ClientEvent::Transport(event) => return Self::of_transport(event),
             ClientEvent::HostKey {
@@ -68,7 +75,8 @@ impl Seen {
         })
     }
 
-    pub(crate) fn of_transport(event: &mut TransportEvent<'_>) -> Option<Self> {
+    /// What there is to see in an event of the transport.
+    pub fn of_transport(event: &mut TransportEvent<'_>) -> Option<Self> {
         Some(match event {
             TransportEvent::Notice { line } => Self::Notice(std::mem::take(line)),
             TransportEvent::Negotiated(report) => Self::Negotiated(report.clone()),
@@ -78,7 +86,8 @@ impl Seen {
         })
     }
 
-    pub(crate) fn tell(&self, observer: &mut dyn Observer) {
+    /// Tells it.
+    pub fn tell(&self, observer: &mut dyn Observer) {
         match self {
             Self::Notice(line) => observer.notice(line),
             Self::Negotiated(report) => observer.negotiated(report),
