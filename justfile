@@ -30,7 +30,7 @@ bench:
 
 # What would be uploaded.
 package:
-    cargo package --workspace --exclude ssh-testkit
+    .ci/run package
 
 # Everything that CI does, in its order. As root on Debian it installs the peers first.
 ci:
