@@ -67,8 +67,9 @@ pub use ssh_driver::{
 };
 pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 
-/// The examples of the README, which the tests compile and run.
+/// The examples of both READMEs, which the tests compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 #[derive(Debug)]
 pub struct Readme;

@@ -1,6 +1,7 @@
 //! Our client and our server in one process, over loopback.
 
 mod common;
+mod transfer;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Programs, is_pattern, noise, send_pattern};
+use common::{Programs, noise};
 use ssh_blocking::{
     Client, ConnectOptions, Error, ExitStatus, FixedUsers, HostKeys, Login, Observer, Pty,
     Required, Server, ServerOptions, Trust,
@@ -19,6 +20,7 @@ use ssh_proto::config::Methods;
 use ssh_proto::error::End;
 use ssh_proto::key::PrivateKey;
 use ssh_proto::message::{TerminalModes, TerminalSize};
+use transfer::{Direction, Patterns, carry};
 
 const SIZE: TerminalSize = TerminalSize {
     columns: 80,
@@ -373,84 +375,17 @@ fn connections_beyond_the_limit_are_closed() {
     });
 }
 
-/// Run it with `cargo test --release -p ssh-blocking -- --ignored --nocapture long_` to see the
-/// numbers. Every byte is compared, on both sides.
+/// How much processor that takes is shown by the bench `channels`.
 #[test]
 #[ignore = "1 GiB each way"]
 fn long_a_gibibyte_each_way_over_eight_channels() {
     within(600, || {
-        let server = server();
+        let server = Server::bind("127.0.0.1:0", server_options(), Patterns).unwrap();
         let client = connect(&server);
-        println!("{:?}", client.negotiated());
-        let transfer = |what: &str, channels: usize, carry: fn(&Client, u8, usize)| {
-            let began = (Instant::now(), cpu_time());
-            thread::scope(|scope| {
-                for seed in 0..channels {
-                    let client = &client;
-                    scope.spawn(move || carry(client, seed as u8, (1 << 30) / channels));
-                }
-            });
-            report(&format!("{channels} channels, {what}"), began)
-        };
-        for (what, carry) in [("up", upload as fn(&Client, u8, usize)), ("down", download)] {
-            let one = transfer(what, 1, carry);
-            let eight = transfer(what, 8, carry);
-            let ratio = eight.as_secs_f64() / one.as_secs_f64();
-            println!("{what}: eight channels take {ratio:.2} times the processor of one");
-            assert!(ratio < 1.5 || cpu_time().is_zero(), "{what}: {ratio:.2}");
+        for direction in [Direction::Up, Direction::Down] {
+            carry(&client, direction, 8, 1 << 30);
         }
     });
-}
-
-fn upload(client: &Client, seed: u8, n: usize) {
-    let mut channel = client.open_session().unwrap();
-    channel.exec(format!("check {seed}")).unwrap();
-    send_pattern(&mut channel, seed, n).unwrap();
-    channel.send_eof().unwrap();
-    let output = channel.output(100).unwrap();
-    assert_eq!(output.stdout, n.to_string().as_bytes());
-}
-
-fn download(client: &Client, seed: u8, n: usize) {
-    let channel = client.open_session().unwrap();
-    channel.exec(format!("pattern {seed} {n}")).unwrap();
-    let mut piece = vec![0; 128 * 1024];
-    let mut all = 0;
-    loop {
-        match (&channel).read(&mut piece).unwrap() {
-            0 => break,
-            k => {
-                assert!(
-                    is_pattern(seed, all, &piece[..k]),
-                    "channel {seed} at {all}"
-                );
-                all += k;
-            }
-        }
-    }
-    assert_eq!(all, n);
-}
-
-/// Prints what it took, and returns what of it was processor.
-fn report(what: &str, (began, cpu): (Instant, Duration)) -> Duration {
-    let (took, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
-    let rate = 1024.0 / took.as_secs_f64();
-    println!("{what}: {rate:.0} MiB/s, {cpu:.2?} of processor in {took:.2?}");
-    cpu
-}
-
-/// What this process has used so far, user and system, where the system tells (in hundredths of a
-/// second).
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
 }
 
 /// A client whose bytes go through a relay that can stop relaying.

@@ -1,4 +1,7 @@
 //! Why a key file could not be read or written.
+//!
+//! Errors name what somebody can act on: the line, the cipher, the limit. None of them holds bytes
+//! of a private key or of a passphrase.
 
 use alloc::string::String;
 use core::fmt;

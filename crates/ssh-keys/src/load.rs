@@ -1,4 +1,7 @@
 //! Private key files of any format: says what a file is, and reads it if it can.
+//!
+//! The first line that is not empty tells the format. One that is recognised and cannot be read yet
+//! is an error with its name, so that somebody learns what is to be converted.
 
 use core::fmt;
 

@@ -158,53 +158,95 @@ impl Methods {
     }
 }
 
-/// Every bound that a peer can push on, for one connection. Sizes are in bytes.
+/// Every bound that a peer can push on, for one connection. Sizes are in bytes. Each names the test
+/// of this project that pushes on it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
     /// A packet on the wire before authentication; at least 35,000 (RFC 4253 section 6.1).
+    ///
+    /// Proved by `a_packet_before_authentication_may_be_so_long`.
     pub packet_before_auth: usize,
     /// A packet on the wire after authentication; at least 35,000.
+    ///
+    /// Proved by `a_packet_after_authentication_may_be_so_long`.
     pub packet: usize,
     /// Packets received before authentication has ended.
+    ///
+    /// Proved by `packets_before_authentication_are_counted`.
     pub packets_before_auth: u64,
     /// Bytes received before authentication has ended.
+    ///
+    /// Proved by `bytes_before_authentication_are_counted`.
     pub bytes_before_auth: u64,
     /// Channels open or opening at a time, both sides' together.
+    ///
+    /// Proved by `so_many_channels_may_be_open`.
     pub channels: usize,
     /// The most that a new channel is granted. It gets a fair share of what is left of
     /// `window_total`, which may be less.
+    ///
+    /// Proved by `slow_reader_is_bounded`.
     pub window: u32,
     /// All windows granted on one connection; at least 1024 for each of `channels`.
+    ///
+    /// Proved by `all_windows_together_are_bounded`.
     pub window_total: u64,
     /// The largest data packet that the peer may send on a channel.
+    ///
+    /// Proved by `a_data_packet_may_be_so_long`.
     pub maximum_packet: u32,
     /// Decisions of the application that may be pending (channel opens and requests that were
     /// deferred). One more is refused at once.
+    ///
+    /// Proved by `so_many_tickets_may_be_pending`.
     pub tickets: usize,
     /// Our own requests and channel opens that may be unanswered.
+    ///
+    /// Proved by `so_many_of_our_requests_may_be_unanswered`.
     pub requests_unanswered: usize,
     /// What is owed to the peer during a key exchange.
+    ///
+    /// Proved by `what_is_owed_during_a_key_exchange_is_bounded`.
     pub held: usize,
     /// Data that waits to be written: above it `send` accepts nothing.
+    ///
+    /// Proved by `send_accepts_nothing_above_the_mark`.
     pub output: usize,
     /// Replies that wait to be written, beyond `output`: above it nothing more is read.
+    ///
+    /// Proved by `above_its_mark_for_replies_nothing_is_read`.
     pub control: usize,
     /// Text of banners that is reported in all; further banners are dropped.
+    ///
+    /// Proved by `so_much_text_of_banners_is_reported`.
     pub banner: usize,
     /// Failed attempts to authenticate (server).
+    ///
+    /// Proved by `so_many_attempts_may_fail`.
     pub auth_failures: u32,
     /// Keys that may be offered without a signature (server).
+    ///
+    /// Proved by `so_many_keys_may_be_offered`.
     pub auth_probes: u32,
     /// Length of a user name (server).
+    ///
+    /// Proved by `a_user_name_may_be_so_long`.
     pub user_name: usize,
     /// Length of a password (server); a longer one fails without being looked at.
+    ///
+    /// Proved by `a_password_may_be_so_long`.
     pub password: usize,
     /// Bytes in one direction after which keys are exchanged (RFC 4253 section 9). Four times as
     /// many received end the connection, or twice `window_total` more if that is later: a peer
     /// may have filled its windows before it learns that keys are to be exchanged.
+    ///
+    /// Proved by `by_bytes_in_either_direction` and
+    /// `r7_a_peer_that_ignores_the_need_for_new_keys`.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
+    ///
+    /// Proved by `by_packets`.
     pub rekey_packets: u64,
 }
 

@@ -1,4 +1,8 @@
 //! Why a connection ends, sorted by blame, and the one map from that to what the peer is told.
+//!
+//! [`End`] is in the last event of every connection. An [`Error`] says whose fault it was. A call
+//! that makes no sense now is a [`Misuse`] instead: it changes nothing and ends nothing. Texts of
+//! the peer are escaped where an error is displayed.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

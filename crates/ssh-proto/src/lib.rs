@@ -111,6 +111,11 @@
 //! | [`time`], [`random`] | the two things that every program brings along |
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::alloc_instead_of_core,
+    clippy::std_instead_of_alloc,
+    clippy::std_instead_of_core
+)]
 #![cfg_attr(
     not(test),
     deny(

@@ -1,5 +1,7 @@
 //! What code can do with either role: [`Peer`] for the whole connection, [`PeerSend`] for its
 //! sending half. Sealed; for drivers, pumps and simulations.
+//!
+//! The loop from bytes to events stands here once, for both.
 
 use core::fmt::Debug;
 use core::ops::DerefMut;

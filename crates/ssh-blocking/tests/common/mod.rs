@@ -2,46 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::OnceLock;
 
 use ssh_blocking::{Connect, Ended, Handler, Session, Start, Terminal};
-
-/// No power of two, so that nothing that is moved by a block looks right.
-const PERIOD: usize = 65_521;
-const PIECE: usize = 64 * 1024;
-
-/// Two periods of what goes over a channel, different for each seed.
-fn table(seed: u8) -> &'static [u8] {
-    static TABLES: [OnceLock<Vec<u8>>; 256] = [const { OnceLock::new() }; 256];
-    TABLES[usize::from(seed)].get_or_init(|| {
-        (0..2 * PERIOD + PIECE)
-            .map(|i| {
-                let i = (i % PERIOD) as u32;
-                (i.wrapping_mul(2_654_435_761) >> 11) as u8 ^ seed
-            })
-            .collect()
-    })
-}
-
-/// Whether `piece` is what belongs at `at`.
-pub(crate) fn is_pattern(seed: u8, at: usize, piece: &[u8]) -> bool {
-    let begin = at % PERIOD;
-    piece.chunks(PIECE).enumerate().all(|(i, chunk)| {
-        let begin = (begin + i * PIECE) % PERIOD;
-        chunk == &table(seed)[begin..begin + chunk.len()]
-    })
-}
-
-pub(crate) fn send_pattern(to: &mut impl Write, seed: u8, size: usize) -> std::io::Result<()> {
-    let mut at = 0;
-    while at < size {
-        let n = PIECE.min(size - at);
-        let begin = at % PERIOD;
-        to.write_all(&table(seed)[begin..begin + n])?;
-        at += n;
-    }
-    Ok(())
-}
 
 /// Runs its own small commands.
 pub(crate) struct Programs;
@@ -88,28 +50,6 @@ impl Handler for Programs {
                     }
                     all += n;
                 }
-            })(),
-            "check" => (|| {
-                let seed = argument.parse().unwrap();
-                let (mut piece, mut all) = (vec![0; 64 * 1024], 0);
-                loop {
-                    let n = channel.read(&mut piece)?;
-                    if n == 0 {
-                        channel.write_all(all.to_string().as_bytes())?;
-                        return Ok(channel.exit(0)?);
-                    }
-                    let right = is_pattern(seed, all, &piece[..n]);
-                    if !right {
-                        return Ok(channel.exit(1)?);
-                    }
-                    all += n;
-                }
-            })(),
-            "pattern" => (|| {
-                let (seed, size) = argument.split_once(' ').unwrap();
-                let size: usize = size.parse().unwrap();
-                send_pattern(&mut channel, seed.parse().unwrap(), size)?;
-                Ok(channel.exit(0)?)
             })(),
             "zeros" => (|| {
                 let piece = vec![0; 64 * 1024];

@@ -1,3 +1,7 @@
+//! Which line a key is found on and what its options say, over lines written here and keys made by
+//! `ssh-keygen`. What is not understood must refuse the line, never widen it; ids of attacks stand
+//! in the names.
+
 use alloc::{format, vec};
 
 use proptest::prelude::*;

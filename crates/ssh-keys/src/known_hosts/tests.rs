@@ -1,3 +1,7 @@
+//! Which keys a host has, over lines written here, hashed names made by `ssh-keygen`, and noise.
+//! What cannot be read must match nothing, and a revoked key must win; ids of attacks stand in the
+//! names.
+
 use alloc::{format, string::ToString as _, vec};
 
 use proptest::prelude::*;

@@ -1,3 +1,6 @@
+//! Files made by `ssh-keygen` are read, what is written is read back, and damaged files give
+//! errors. The costly parts are bounded before they run; ids of attacks stand in the names.
+
 use alloc::format;
 
 use ssh_proto::algorithm::KeyType;

@@ -1,4 +1,8 @@
 //! What both sides of authentication share (RFC 4252).
+//!
+//! The order of the messages is the business of each role, [`client`](crate::client) and
+//! [`server`](crate::server). Here are the names of the two services, how somebody was let in, and
+//! the request for a signature that is made outside of the core.
 
 use crate::algorithm::SignatureAlgorithm;
 

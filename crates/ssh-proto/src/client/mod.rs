@@ -1,4 +1,8 @@
 //! The client: the side that connects, decides whether to trust the host, and logs in.
+//!
+//! [`Client`] is both halves with one owner, [`ClientSend`] the sending half alone. Decisions hold up
+//! the connection until they are answered: whether the host key is the right one, what credential
+//! is shown, a signature that is made outside. No credential leaves before the host key is trusted.
 
 mod auth;
 

@@ -1,4 +1,7 @@
 //! What can go wrong in a primitive. Deliberately coarse: a peer must not learn more than that.
+//!
+//! Nothing here says where a check failed or holds bytes of what was checked. `Internal` alone
+//! would be a defect of ours.
 
 use core::fmt;
 

@@ -1,4 +1,7 @@
 //! The hashes of the exchange hash, of key derivation and of fingerprints (FIPS 180-4).
+//!
+//! Fields are encoded straight into a hash. States and values are wiped when they are dropped and
+//! values are compared in constant time, because keys are cut from them.
 
 use core::fmt;
 

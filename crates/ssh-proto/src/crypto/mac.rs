@@ -1,4 +1,7 @@
 //! HMAC (RFC 2104, RFC 6668): a keyed state that is copied for every message.
+//!
+//! Parts are hashed one after the other, so that nobody has to put them together first. A tag is
+//! compared as a whole and in constant time.
 
 use core::fmt;
 

@@ -1,4 +1,7 @@
 //! Fingerprints: SHA-256 of a key's blob, written `SHA256:` and base64 without padding.
+//!
+//! No RFC says so; it is the form that OpenSSH shows. Reading tolerates padding at the end, and
+//! apart from that each fingerprint has one text only.
 
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};

@@ -1,4 +1,7 @@
 //! Signatures on the wire: `string algorithm, string value` (RFC 4253 section 6.6).
+//!
+//! The name inside is the word of whoever made the blob. Reading it says which algorithm is
+//! claimed, not that it is the one that was agreed on: that comparison belongs to whoever verifies.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,4 +1,7 @@
 //! Numbers with names: reason codes that a peer may also choose outside of what is registered.
+//!
+//! No enum: a number that nobody has registered is as legal as any other, is kept as it came, and
+//! goes out again unchanged. Only what is shown to people differs.
 
 /// A `uint32` on the wire whose known values have names.
 macro_rules! u32_newtype {

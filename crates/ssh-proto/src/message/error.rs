@@ -1,4 +1,8 @@
 //! Why a payload is not a message.
+//!
+//! The number alone does not always say which message was meant: those of methods are shared (RFC
+//! 4251 section 7), so an error also knows which one was tried. It is small, because it travels in
+//! every return value.
 
 use core::fmt;
 

@@ -1,4 +1,7 @@
 //! Valid values out of a fuzzer's bytes: what the kinds of `field.rs` make up.
+//!
+//! Built for tests and with the feature `arbitrary`. What is made keeps every rule that decoding
+//! checks, so that a parser that is fed with it meets valid messages only.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 

@@ -1,4 +1,7 @@
 //! Messages of the transport layer: RFC 4253, RFC 8308 and OpenSSH's ping.
+//!
+//! KEXINIT and the messages of the methods of key exchange have a file of their own. Texts are the
+//! peer's words and stay bytes; `Debug` escapes them.
 
 use super::code::u32_newtype;
 use super::field::wire_struct;

@@ -1,4 +1,8 @@
 //! What the application does with a channel: the short-lived handle [`Channel`].
+//!
+//! It borrows the connection for a call or two; what lasts is a [`ChannelId`]. Nothing here takes
+//! the time or waits: sending accepts as much as the peer's window and the room for output allow
+//! and says how much that was, and a request that does not fit is refused without a change.
 
 use super::flow::{Blocked, Flow, Half};
 use super::{ChannelId, Mux, RequestId, Stream, encoded_len, grant};

@@ -1,4 +1,7 @@
 //! What happens on channels and to the connection as a whole, as the application sees it.
+//!
+//! What an event lends lies in the receive buffer. Texts of the peer are bytes, to be shown
+//! escaped. `Debug` shows no data: it may be a password that somebody types.
 
 use core::fmt;
 

@@ -1,5 +1,8 @@
 //! What comes from the peer and concerns both halves: messages of the transport, of the key
 //! exchange and of the connection. Authentication is handed on to the role.
+//!
+//! An error on the way ends the connection: it becomes the last event and, where one can be sent,
+//! the DISCONNECT. Whatever happens, both halves know the same afterwards.
 
 use alloc::string::String;
 use alloc::vec::Vec;

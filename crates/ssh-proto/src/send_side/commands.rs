@@ -1,5 +1,7 @@
 //! What the application does with a connection of either role. None of it takes the time or waits:
 //! look at `output()` and `poll_timeout(now)` afterwards.
+//!
+//! What makes no sense now, or finds no room, is refused and changes nothing.
 
 use super::SendSide;
 use crate::error::{End, MAX_DESCRIPTION, Misuse, RequestError};

@@ -1,4 +1,8 @@
 //! The server: the side that has the host key and decides who may come in.
+//!
+//! [`Server`] is both halves with one owner, [`ServerSend`] the sending half alone. Each attempt to
+//! come in holds up the connection until it is answered. A key that is offered and a key that has
+//! signed are different events with different answers, so that no offer can be taken for a proof.
 
 mod auth;
 

@@ -144,7 +144,10 @@ impl ExpectIdentification {
             return Ok(Line::NeedMore);
         };
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        // Some send LF alone (RFC 4253 section 5.1 mentions them).
+        //= rfc4253#section-5.1
+        //# In this mode, the server SHOULD NOT send the Carriage Return character (ASCII 13)
+        //# after the identification string.
+        // Some have no such mode and send LF alone to everybody.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !is_ssh {
             self.pre_lines = self.pre_lines.saturating_sub(1);

@@ -1,4 +1,7 @@
 //! Borrowing decoder for the types of RFC 4251 section 5.
+//!
+//! What is read is lent from the input and nothing is allocated, so a declared length need only be
+//! compared with the bytes that are there. A read that fails consumes nothing.
 
 use core::fmt;
 

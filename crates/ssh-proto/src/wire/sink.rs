@@ -1,4 +1,7 @@
 //! Where encoded bytes go: a vector, a packet in the making, a hash, a counter.
+//!
+//! Whoever wants to know the length of an encoding counts it with the code that writes it, so that
+//! the two cannot differ.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,7 @@
 //! X25519 (RFC 7748) as SSH uses it (RFC 8731).
+//!
+//! A scalar serves one key exchange and is wiped when it is dropped. A public value that is not 32
+//! bytes long is refused, and so is one of low order, with which everybody would know the secret.
 
 use core::fmt;
 

@@ -1,5 +1,8 @@
 //! The main job with a real server: the example `session` against sshd, as a person would run it.
-//! `cargo test` builds the example; with `--test example` alone add `--examples`.
+//! `cargo test` builds the example; before `cargo test --test example` do that with
+//! `cargo build --example session`, or an older one is tested.
+
+mod shell;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
@@ -20,6 +23,9 @@ fn tests() -> Vec<Trial> {
         peer_test("what_goes_wrong_is_one_line", Sshd::find, |sshd| {
             Ok(wrong(&sshd)?)
         }),
+        peer_test("a_shell_on_sshd", shell::find, |sshd| {
+            Ok(shell::test(&sshd)?)
+        }),
     ]
 }
 
@@ -38,8 +44,12 @@ struct Setup {
 
 impl Setup {
     fn new(sshd: &Sshd) -> Result<Self, PeerError> {
+        Self::with(sshd, &ServerOptions::default())
+    }
+
+    fn with(sshd: &Sshd, options: &ServerOptions) -> Result<Self, PeerError> {
         Ok(Self {
-            server: sshd.start(&ServerOptions::default())?,
+            server: sshd.start(options)?,
             home: TempDir::new()?,
         })
     }
