@@ -1,0 +1,80 @@
+//! Our client and our server in one process, over loopback.
+
+mod common;
+
+use common::{connect, noise, options, server, within};
+use ssh_tokio::{Client, Error, ExitStatus};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+#[tokio::test]
+async fn a_command_gives_its_output_and_status() {
+    within(20, async {
+        let (_server, address) = server().await;
+        let client = connect(address).await;
+        let output = client.exec("greet 7").await.unwrap();
+        assert_eq!(output.stdout, b"hello\n");
+        assert_eq!(output.stderr, b"problem\n");
+        assert_eq!(output.exit, ExitStatus::Exited(7));
+        let output = client.exec("killed").await.unwrap();
+        assert_eq!(output.exit.to_string(), "ended by signal TERM: enough");
+        assert!(matches!(
+            client.exec("refused").await,
+            Err(Error::RequestRefused)
+        ));
+        client.disconnect().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_mebibytes_come_back_as_they_went() {
+    within(60, async {
+        let (_server, address) = server().await;
+        let client = connect(address).await;
+        let input = noise(1, 8 << 20);
+        let output = client.exec_with_input("echo", &input).await.unwrap();
+        assert!(output.stdout == input);
+        assert!(output.exit.success());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_runs_over_a_channel_of_another_one() {
+    within(20, async {
+        let (_outer, jump) = server().await;
+        let (_inner, target) = server().await;
+        let jump = connect(jump).await;
+        let channel = jump
+            .open_direct_tcpip("127.0.0.1", target.port())
+            .await
+            .unwrap();
+        let client = Client::connect(channel, options()).await.unwrap();
+        let input = noise(2, 1 << 20);
+        let output = client.exec_with_input("echo", &input).await.unwrap();
+        assert!(output.stdout == input);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn halves_live_in_different_tasks() {
+    within(20, async {
+        let (_server, address) = server().await;
+        let client = connect(address).await;
+        let channel = client.open_session().await.unwrap();
+        channel.exec("echo").await.unwrap();
+        let (mut reader, mut writer) = channel.into_split();
+        let input = noise(3, 4 << 20);
+        let sent = input.clone();
+        let task = tokio::spawn(async move {
+            writer.write_all(&sent).await.unwrap();
+            writer.shutdown().await.unwrap();
+        });
+        let mut back = Vec::new();
+        reader.read_to_end(&mut back).await.unwrap();
+        task.await.unwrap();
+        assert!(back == input);
+    })
+    .await;
+}
