@@ -104,6 +104,13 @@ impl State {
         None
     }
 
+    /// Whether there is output that nobody writes and nobody is going to be woken for.
+    fn has_unwritten(&mut self) -> bool {
+        let waits = self.core.send().has_output();
+        let writer = self.writer.as_ref();
+        self.io.is_none() && writer.is_some_and(|writer| writer.is_idle_with(waits))
+    }
+
     /// Tells everybody who may send again: a task that is woken may have given up what it waited
     /// for, so that nobody can be sure that it will try and wake the next.
     fn wake_writable(&mut self) {
