@@ -28,9 +28,13 @@ fuzz:
 bench:
     cargo bench --workspace
 
+# 10,000 connections over the event loop of the examples, in two processes of one thread each.
+connections:
+    cargo build --release -p ssh-examples --examples && cargo run --release -p ssh-examples --example mio_client -- --connections 10000
+
 # What would be uploaded.
 package:
-    cargo package --workspace --exclude ssh-testkit
+    cargo package --workspace --exclude ssh-testkit --exclude ssh-examples
 
 # Everything that CI does, in its order. As root on Debian it installs the peers first.
 ci:
