@@ -7,6 +7,7 @@
 //! | [`timers`] | the deadlines of many connections |
 //! | [`server`], [`commands`] | a server over it: who may come in, and commands that run in the process |
 //! | [`client`] | a client over it: logs in, runs a command, checks every byte of the answer |
+//! | [`completion`], [`ring`] | owned buffers that are handed over and come back, as io_uring wants it |
 //! | [`os`] | clock, randomness, and what the operating system says about this process |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -22,7 +23,9 @@
 
 pub mod client;
 pub mod commands;
+pub mod completion;
 pub mod event_loop;
 pub mod os;
+pub mod ring;
 pub mod server;
 pub mod timers;
