@@ -157,6 +157,11 @@ impl CommandClient {
         }
     }
 
+    /// The settings of connections that have not begun yet.
+    pub const fn config(&mut self) -> &mut ClientConfig {
+        &mut self.config
+    }
+
     /// What has come of all connections so far.
     pub const fn tally(&self) -> &Tally {
         &self.tally

@@ -80,6 +80,7 @@ pub struct EventLoop<A: Application> {
     ready: VecDeque<usize>,
     timers: Timers,
     clock: Clock,
+    moved: u64,
 }
 
 struct Connection<A: Application> {
@@ -130,6 +131,7 @@ impl<A: Application> EventLoop<A> {
             ready: VecDeque::new(),
             timers: Timers::default(),
             clock: Clock::default(),
+            moved: 0,
         })
     }
 
@@ -169,6 +171,11 @@ impl<A: Application> EventLoop<A> {
     /// The bytes of memory that the one receive buffer holds.
     pub const fn buffered(&self) -> usize {
         self.rx.capacity()
+    }
+
+    /// How many bytes were read and written, by all connections since the beginning.
+    pub const fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// What the program keeps for all of them.
@@ -300,7 +307,9 @@ impl<A: Application> EventLoop<A> {
         };
         connection.ready = false;
         let now = self.clock.now();
-        match connection.turn(&mut self.rx, &mut self.application, now) {
+        let (turn, moved) = connection.turn(&mut self.rx, &mut self.application, now);
+        self.moved += moved as u64;
+        match turn {
             Turn::Waits => {}
             Turn::HasMore => connection.enqueue(key, &mut self.ready),
             Turn::Over => {
@@ -324,40 +333,47 @@ impl<A: Application> Connection<A> {
         }
     }
 
-    fn turn(&mut self, rx: &mut RecvBuf, application: &mut A, now: Instant) -> Turn {
+    /// One turn, and how many bytes it has moved.
+    fn turn(&mut self, rx: &mut RecvBuf, application: &mut A, now: Instant) -> (Turn, usize) {
         if self.goodbye.is_some_and(|until| until <= now) {
-            return Turn::Over;
+            return (Turn::Over, 0);
         }
         if rx.load(&mut self.carry, self.peer.need()).is_err() {
             // Nobody leaves the buffer without parking.
-            return Turn::Over;
+            return (Turn::Over, 0);
         }
-        let turn = self.talk(rx, application, now);
+        let mut moved = 0;
+        let turn = self.talk(rx, application, now, &mut moved);
         rx.park(&mut self.carry);
         if self.peer.has_ended() {
             // The core counts no time any more: how long last words may take is up to the driver.
             self.goodbye.get_or_insert(now + GOODBYE);
         }
-        turn
+        (turn, moved)
     }
 
-    fn talk(&mut self, rx: &mut RecvBuf, application: &mut A, now: Instant) -> Turn {
-        let mut left = TURN;
+    fn talk(
+        &mut self,
+        rx: &mut RecvBuf,
+        application: &mut A,
+        now: Instant,
+        moved: &mut usize,
+    ) -> Turn {
         loop {
             while let Some(event) = self.peer.poll_event(&mut rx.batch(), now) {
                 application.on_event(&mut self.peer, &mut self.seat, event);
             }
-            left = left.saturating_sub(self.write());
+            *moved += self.write();
             match self.peer.wants() {
                 Wants::Closed if !self.peer.has_output() => return self.part(),
                 Wants::Bytes(_) if !self.readable => return Turn::Waits,
-                Wants::Batch | Wants::Bytes(_) if left == 0 => return Turn::HasMore,
+                Wants::Batch | Wants::Bytes(_) if *moved >= TURN => return Turn::HasMore,
                 Wants::Batch => {}
                 Wants::Bytes(n) => match self.socket.read(rx.spare(n)) {
                     Ok(0) => self.no_more_input(),
                     Ok(n) => {
                         rx.filled(n);
-                        left = left.saturating_sub(n);
+                        *moved += n;
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use ssh_examples::client::{CommandClient, LogIn};
-use ssh_examples::event_loop::EventLoop;
+use ssh_examples::event_loop::{EventLoop, TURN};
 use ssh_examples::server::{CommandServer, PASSWORD};
 use ssh_proto::ServerConfig;
 use ssh_proto::config::Keepalive;
@@ -32,11 +32,21 @@ fn clients(
     let fingerprint = server.application().fingerprint();
     let client = CommandClient::new(fingerprint, log_in, job.parse().unwrap());
     let mut clients = EventLoop::new(client, n).unwrap();
+    connect(&mut clients, address, n);
+    clients
+}
+
+fn connect(clients: &mut Clients, address: SocketAddr, n: usize) {
     for _ in 0..n {
         let (peer, seat) = clients.application().start().unwrap();
         clients.connect(address, peer, seat).unwrap();
     }
-    clients
+}
+
+/// What these clients read is only bounded by how fast they do.
+fn large_windows(clients: &mut Clients) {
+    let limits = &mut clients.application().config().transport.limits;
+    (limits.window, limits.window_total) = (64 << 20, 1 << 30);
 }
 
 /// Drives the server and these clients until `done`, for a minute at the longest.
@@ -112,12 +122,13 @@ fn every_command_is_answered_to_the_byte() {
 #[test]
 fn a_client_that_stops_reading_holds_up_nobody_else_and_loses_nothing() {
     let (mut server, address) = server(50, |_| {});
-    let job = "count 30000000";
-    let mut slow = clients(&mut server, address, 1, LogIn::Key, job);
+    let mut slow = clients(&mut server, address, 0, LogIn::Key, "count 30000000");
+    large_windows(&mut slow);
+    connect(&mut slow, address, 1);
     drive(&mut server, [&mut slow], |_, [slow]| {
         slow.application().tally().logged_in == 1
     });
-    // From here on nobody reads from its socket.
+    // From here on nobody reads from its socket, and it is the socket that stops the server.
     let mut others = clients(&mut server, address, 20, LogIn::Key, "cat 300000");
     drive(&mut server, [&mut others], |_, [others]| {
         settled(others) == 20
@@ -129,18 +140,27 @@ fn a_client_that_stops_reading_holds_up_nobody_else_and_loses_nothing() {
 }
 
 #[test]
-fn one_that_always_has_more_leaves_turns_to_the_others() {
+fn one_that_always_has_more_goes_no_further_than_a_turn() {
     let (mut server, address) = server(50, |_| {});
-    let mut greedy = clients(
-        &mut server,
-        address,
-        4,
-        LogIn::Key,
-        "count 18000000000000000000",
-    );
-    drive(&mut server, [&mut greedy], |_, [greedy]| {
-        greedy.application().tally().logged_in == 4
+    let job = "count 18000000000000000000";
+    let mut greedy = clients(&mut server, address, 0, LogIn::Key, job);
+    // Neither of them has to wait for the other but at the end of a turn.
+    large_windows(&mut greedy);
+    connect(&mut greedy, address, 1);
+    drive(&mut server, [&mut greedy], |server, _| {
+        server.moved() > 10_000_000
     });
+    for _ in 0..20 {
+        let before = server.moved();
+        server.round(Duration::ZERO).unwrap();
+        let moved = server.moved() - before;
+        // What was in the output when the turn was over is written, and what was read is taken.
+        assert!(moved <= (TURN + 128 * 1024) as u64, "{moved}");
+        let before = greedy.moved();
+        greedy.round(Duration::ZERO).unwrap();
+        let moved = greedy.moved() - before;
+        assert!(moved <= (TURN + 128 * 1024) as u64, "{moved}");
+    }
     let mut others = clients(&mut server, address, 20, LogIn::Key, "echo now");
     drive(&mut server, [&mut greedy, &mut others], |_, [_, others]| {
         settled(others) == 20
