@@ -310,7 +310,9 @@ impl<A: Application> EventLoop<A> {
         let (turn, moved) = connection.turn(&mut self.rx, &mut self.application, now);
         self.moved += moved as u64;
         match turn {
-            Turn::Waits => {}
+            // The memory of the output goes to the next one. A loop with few connections would let
+            // them keep it: they would give it back by themselves when they are idle.
+            Turn::Waits => connection.peer.give_back(),
             Turn::HasMore => connection.enqueue(key, &mut self.ready),
             Turn::Over => {
                 self.timers.set(key, None);
