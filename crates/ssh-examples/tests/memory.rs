@@ -7,7 +7,7 @@ use std::time::Duration;
 use ssh_examples::client::{CommandClient, LogIn};
 use ssh_examples::event_loop::Application;
 use ssh_examples::server::CommandServer;
-use ssh_proto::{Carry, Instant, Peer, RecvBuf, Wants};
+use ssh_proto::{Carry, Client, Instant, Peer, RecvBuf, Server, Wants};
 use ssh_testkit::alloc::{TrackingAllocator, measure};
 
 #[global_allocator]
@@ -87,11 +87,11 @@ fn an_idle_connection_takes_little() {
         }
     }
     assert_eq!(client.application.tally().right, 1);
-    for (who, live, highest) in [
-        ("client", client.live, highest[0]),
-        ("server", server.live, highest[1]),
+    for (who, itself, live, highest) in [
+        ("client", size_of::<Client>(), client.live, highest[0]),
+        ("server", size_of::<Server>(), server.live, highest[1]),
     ] {
-        println!("{who}: {live} bytes idle, {highest} at the most");
+        println!("{who}: {live} bytes idle, {highest} at the most, {itself} of them in itself");
         assert!((1024..6 * 1024).contains(&live), "{who}: {live}");
     }
 }
