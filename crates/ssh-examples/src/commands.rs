@@ -4,7 +4,7 @@
 //! | command | what it does |
 //! |---|---|
 //! | `echo TEXT` | answers with TEXT and a line feed |
-//! | `count N` | writes N bytes of a [pattern](pattern), at the pace of the one who reads |
+//! | `count N` | writes N bytes of a [pattern], at the pace of the one who reads |
 //! | `sink` | reads everything and answers with the number of bytes |
 //! | `cat` | writes back what it reads |
 //! | `memory` | answers with what [`Memory`] says |

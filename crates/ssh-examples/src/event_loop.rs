@@ -61,7 +61,7 @@ pub trait Application {
         event: <Self::Peer as Peer>::Event<'_>,
     );
 
-    /// A connection is gone. Its `Ended` came before, if the core lived to see it.
+    /// A connection is gone, after its `Ended` or before anything could be done with it.
     fn closed(&mut self, seat: Self::Seat);
 }
 
@@ -71,7 +71,7 @@ pub struct EventLoop<A: Application> {
     poll: Poll,
     events: Events,
     listener: Option<TcpListener>,
-    /// The listener has said that somebody waits, and nobody was told yet that nobody does.
+    /// Somebody may be waiting to be accepted.
     acceptable: bool,
     /// Boxed, so that a connection that is gone leaves its memory to the next one of any size.
     connections: Slab<Box<Connection<A>>>,
@@ -155,7 +155,13 @@ impl<A: Application> EventLoop<A> {
     ///
     /// What the operating system says at once.
     pub fn connect(&mut self, address: SocketAddr, peer: A::Peer, seat: A::Seat) -> io::Result<()> {
-        self.insert(TcpStream::connect(address)?, peer, seat)
+        match TcpStream::connect(address) {
+            Ok(socket) => self.insert(socket, peer, seat),
+            Err(error) => {
+                self.application.closed(seat);
+                Err(error)
+            }
+        }
     }
 
     /// How many connections there are.
@@ -261,7 +267,7 @@ impl<A: Application> EventLoop<A> {
             match listener.accept() {
                 Ok((socket, from)) => {
                     if let Some((peer, seat)) = self.application.accepted(from) {
-                        // It fails where the selector is full: then it is as if they had not come.
+                        // It fails where the selector is full: then they are turned away.
                         let _ = self.insert(socket, peer, seat);
                     }
                 }
@@ -276,12 +282,16 @@ impl<A: Application> EventLoop<A> {
     }
 
     fn insert(&mut self, mut socket: TcpStream, peer: A::Peer, seat: A::Seat) -> io::Result<()> {
-        // Output is collected by the core; the kernel need not wait for more.
-        socket.set_nodelay(true)?;
+        // Output is collected by the core, so the kernel need not wait for more; if it does all the
+        // same, things are slower.
+        let _ = socket.set_nodelay(true);
         let entry = self.connections.vacant_entry();
         let key = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        socket.register(self.poll.registry(), Token(key), interest)?;
+        if let Err(error) = socket.register(self.poll.registry(), Token(key), interest) {
+            self.application.closed(seat);
+            return Err(error);
+        }
         let connection = entry.insert(Box::new(Connection {
             socket,
             peer,

@@ -5,13 +5,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use ssh_examples::client::{CommandClient, LogIn};
-use ssh_examples::event_loop::{EventLoop, TURN};
+use ssh_examples::event_loop::{Application, EventLoop, TURN};
+use ssh_examples::os;
 use ssh_examples::server::{CommandServer, PASSWORD};
-use ssh_proto::ServerConfig;
-use ssh_proto::config::Keepalive;
+use ssh_keys::SigningKey;
+use ssh_proto::config::{Keepalive, Methods};
 use ssh_proto::message::DisconnectReason;
-
-const MANY: usize = 500;
+use ssh_proto::server::AuthDecision;
+use ssh_proto::{ServerConfig, ServerEvent};
+use ssh_server::{Admission, HostKeys, PasswordCheck, Required, Step, Users};
 
 type Server = EventLoop<CommandServer>;
 type Clients = EventLoop<CommandClient>;
@@ -50,10 +52,10 @@ fn large_windows(clients: &mut Clients) {
 }
 
 /// Drives the server and these clients until `done`, for a minute at the longest.
-fn drive<const N: usize>(
-    server: &mut Server,
+fn drive<A: Application, const N: usize>(
+    server: &mut EventLoop<A>,
     mut clients: [&mut Clients; N],
-    mut done: impl FnMut(&mut Server, &mut [&mut Clients; N]) -> bool,
+    mut done: impl FnMut(&mut EventLoop<A>, &mut [&mut Clients; N]) -> bool,
 ) {
     let end = Instant::now() + Duration::from_secs(60);
     while !done(server, &mut clients) {
@@ -82,14 +84,19 @@ fn say_goodbye(clients: &mut Clients) {
 
 #[test]
 fn many_connections_share_a_thread_and_a_buffer() {
-    let (mut server, address) = server(MANY, |_| {});
-    let mut clients = clients(&mut server, address, MANY, LogIn::Key, "cat 20000");
+    // Both ends are in this process, and the other tests beside it.
+    let many = match os::enough_descriptors(1400) {
+        Ok(()) => 500,
+        Err(_) => 300,
+    };
+    let (mut server, address) = server(many, |_| {});
+    let mut clients = clients(&mut server, address, many, LogIn::Key, "cat 20000");
     drive(&mut server, [&mut clients], |_, [clients]| {
-        settled(clients) == MANY
+        settled(clients) == many
     });
-    assert_right(&mut clients, MANY);
-    assert_eq!((server.len(), clients.len()), (MANY, MANY), "they stay");
-    assert_eq!(server.application().admitted(), MANY);
+    assert_right(&mut clients, many);
+    assert_eq!((server.len(), clients.len()), (many, many), "they stay");
+    assert_eq!(server.application().admitted(), many);
     // 500 connections have read at least ten megabytes through it.
     for buffered in [server.buffered(), clients.buffered()] {
         assert!((1..=64 * 1024).contains(&buffered), "{buffered}");
@@ -217,6 +224,91 @@ fn a_wrong_password_lets_nobody_in() {
     assert_eq!((tally.logged_in, tally.right, tally.failed), (0, 0, 2));
     assert!(tally.notes[0].contains("password"), "{:?}", tally.notes);
     assert_eq!(server.application().admitted(), 0);
+}
+
+/// A server that cannot check passwords by itself.
+struct Asking {
+    config: ServerConfig,
+    asked: usize,
+}
+
+#[derive(Debug)]
+struct AskingSeat {
+    admission: Admission<Elsewhere>,
+    /// The answer to this is awaited from somewhere else.
+    waiting: Option<AuthDecision>,
+}
+
+#[derive(Debug)]
+struct Elsewhere;
+
+impl Users for Elsewhere {
+    fn check_password(&mut self, _: &[u8], _: &[u8]) -> PasswordCheck {
+        PasswordCheck::Outside
+    }
+}
+
+impl Application for Asking {
+    type Peer = ssh_proto::Server;
+    type Seat = AskingSeat;
+
+    fn accepted(&mut self, _: SocketAddr) -> Option<(Self::Peer, AskingSeat)> {
+        let random = Box::new(os::OsRandom);
+        let server = ssh_proto::Server::new(self.config.clone(), random).ok()?;
+        let admission = Admission::new(Elsewhere, Required::AnyOf(Methods::PASSWORD));
+        let waiting = None;
+        Some((server, AskingSeat { admission, waiting }))
+    }
+
+    fn on_event(&mut self, server: &mut Self::Peer, seat: &mut AskingSeat, event: ServerEvent<'_>) {
+        if let Ok(Step::Ask(question)) = seat.admission.on(event, server) {
+            seat.waiting = Some(question.decision);
+            self.asked += 1;
+        }
+    }
+
+    fn closed(&mut self, _: AskingSeat) {}
+}
+
+#[test]
+fn a_decision_that_takes_time_holds_up_the_one_who_waits_for_it() {
+    let (mut plain, plain_address) = server(10, |_| {});
+    let mut config = ServerConfig::default();
+    let host_key = SigningKey::ed25519(&[1; 32]);
+    config.host_keys = HostKeys::new([host_key]).unwrap().for_config();
+    let mut asking = EventLoop::new(Asking { config, asked: 0 }, 10).unwrap();
+    let address = asking.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+
+    // The same host key, so that the same clients trust both.
+    let log_in = || LogIn::Password("who knows".to_owned());
+    let mut waiting = clients(&mut plain, address, 2, log_in(), "echo in");
+    drive(&mut asking, [&mut waiting], |asking, _| {
+        asking.application().asked == 2
+    });
+    let mut others = clients(&mut plain, plain_address, 2, LogIn::Key, "echo in");
+    drive(&mut plain, [&mut others, &mut waiting], |_, [others, _]| {
+        settled(others) == 2
+    });
+    for _ in 0..20 {
+        asking.round(Duration::from_millis(1)).unwrap();
+        waiting.round(Duration::ZERO).unwrap();
+    }
+    assert_eq!(waiting.application().tally().logged_in, 0);
+
+    // The answers have come: the first is let in, the second is not.
+    let mut check = PasswordCheck::Right;
+    asking.visit(|server, seat| {
+        let decision = seat.waiting.take().unwrap();
+        let step = seat.admission.answer(decision, check, server).unwrap();
+        assert_eq!(
+            matches!(step, Step::Admitted(_)),
+            check == PasswordCheck::Right
+        );
+        check = PasswordCheck::Wrong;
+    });
+    drive(&mut asking, [&mut waiting], |asking, [waiting]| {
+        waiting.application().tally().logged_in == 1 && asking.len() == 1
+    });
 }
 
 #[test]
