@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ssh_examples::client::{CommandClient, LogIn};
@@ -222,6 +223,25 @@ fn only_what_straddles_two_buffers_is_copied() {
     for (few, many) in near.iter().zip(&far) {
         assert!(few.copied * 2 < few.read, "{few:?}");
         assert!(many.copied > few.copied, "{few:?} {many:?}");
+    }
+}
+
+/// Its read is never completed and nobody takes the last words, so it must be abandoned.
+#[test]
+fn who_says_nothing_at_all_is_given_up() {
+    let server = CommandServer::new(|config| {
+        config.transport.deadlines.identification = Duration::from_millis(20);
+    });
+    let [ring, _silent] = Simulated::pair(1);
+    let mut server = Driver::new(server.unwrap(), ring, 4096);
+    let from = "127.0.0.1:1".parse().unwrap();
+    let (peer, seat) = server.application().accepted(from).unwrap();
+    server.begin(0, peer, seat);
+    let end = Instant::now() + Duration::from_secs(60);
+    while !server.is_empty() {
+        assert!(Instant::now() < end, "it is still there");
+        server.round(Duration::ZERO);
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
