@@ -37,7 +37,7 @@ pub struct Completion {
     pub connection: usize,
     /// What it was.
     pub operation: Operation,
-    /// The buffer.
+    /// The buffer, as long as it was.
     pub buffer: Vec<u8>,
     /// How many bytes were read to its front, or written. Nothing was read at the end of the
     /// stream.
