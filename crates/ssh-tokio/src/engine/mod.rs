@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ssh_driver::{Core, Ended, Error, Host};
+use ssh_driver::{Core, Driven, Ended, Error, Host};
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Carry, Instant, Peer, PeerEvent, SendSide};
@@ -82,6 +82,21 @@ impl Host<Inbox> for Engine {
 
     fn with<R>(&self, change: impl FnOnce(&mut Core<Inbox>) -> R) -> R {
         change(&mut self.lock().core)
+    }
+}
+
+impl Driven for Engine {
+    type Slot = Inbox;
+
+    fn settled<R>(&self, change: impl FnOnce(&mut Core<Inbox>) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state.core);
+        self.settle(state);
+        result
+    }
+
+    fn error(&self, misuse: Misuse) -> Error {
+        self.lock().error(misuse)
     }
 }
 
