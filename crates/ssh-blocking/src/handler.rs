@@ -6,13 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssh_driver::{Ended, Error, PendingConnect, PendingStart, Session, Take, Terminal};
-use ssh_proto::ChannelId;
+use ssh_driver::{Accepted, Ended, Error, PendingConnect, PendingStart, Session, Take, Terminal};
 use ssh_proto::message::TerminalSize;
 use ssh_proto::mux::{Exit, Stream};
 
 use crate::channel::{Line, Timeouts};
-use crate::engine::{Engine, Inbox};
+use crate::engine::Engine;
 use crate::forward::join;
 
 /// What a server does for its users. What is not overridden is refused.
@@ -92,8 +91,7 @@ impl Start {
     /// [`Error::Closed`] if the client has closed the channel, or if it took too long and was
     /// refused; [`Error::Ended`].
     pub fn accept(self) -> Result<ServerChannel, Error> {
-        let (engine, id, inbox) = self.0.accept()?;
-        Ok(ServerChannel::new(engine, id, inbox))
+        Ok(ServerChannel::new(self.0.accept()?))
     }
 
     /// The program does not run.
@@ -127,8 +125,7 @@ impl Connect {
     ///
     /// [`Error::Misuse`] if it took too long; [`Error::Ended`].
     pub fn accept(self) -> Result<ServerChannel, Error> {
-        let (engine, id, inbox) = self.0.accept()?;
-        Ok(ServerChannel::new(engine, id, inbox))
+        Ok(ServerChannel::new(self.0.accept()?))
     }
 
     /// Accepts, and moves data both ways: [`ServerChannel::join`].
@@ -157,8 +154,13 @@ pub struct ServerChannel {
 }
 
 impl ServerChannel {
-    fn new(engine: Arc<Engine>, id: ChannelId, inbox: Arc<Inbox>) -> Self {
-        let line = Line::new(engine, id, inbox, Timeouts::default(), None);
+    fn new(accepted: Accepted<Engine>) -> Self {
+        let Accepted {
+            driven,
+            channel,
+            slot,
+        } = accepted;
+        let line = Line::new(driven, channel, slot, Timeouts::default(), None);
         Self {
             line: Arc::new(line),
         }

@@ -58,7 +58,7 @@ pub use outbox::Outbox;
 pub use places::{Place, Places};
 pub use queue::Queue;
 pub use server_options::{AnyUsers, ServerOptions};
-pub use serving::{Driven, PendingConnect, PendingStart, Serve, Serving};
+pub use serving::{Accepted, Driven, PendingConnect, PendingStart, Serve, Serving};
 #[doc(hidden)]
 pub use settings::names;
 pub use settings::{KEEPALIVE, Settings};

@@ -307,12 +307,12 @@ impl<P> Handlers<P> {
         }
     }
 
-    /// A place for one more. Only one owner may take places.
-    pub(crate) fn take(&mut self) -> Option<Running<P>> {
-        if self.running.load(Ordering::SeqCst) >= self.most {
-            return None;
-        }
-        self.running.fetch_add(1, Ordering::SeqCst);
+    /// A place for one more.
+    pub(crate) fn take(&self) -> Option<Running<P>> {
+        let one_more = |running| (running < self.most).then_some(running + 1);
+        self.running
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+            .ok()?;
         Some(Running {
             count: self.running.clone(),
             _place: self.place.clone(),

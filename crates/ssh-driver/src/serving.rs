@@ -202,13 +202,13 @@ impl<D: Driven> PendingStart<D> {
         &self.setup
     }
 
-    /// The program runs: the connection, the channel, and its mailbox.
+    /// The program runs: what its channel is made of.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] if the client has closed the channel, or if it took too long and was
     /// refused; [`Error::Ended`].
-    pub fn accept(mut self) -> Result<(Arc<D>, ChannelId, Arc<D::Slot>), Error> {
+    pub fn accept(mut self) -> Result<Accepted<D>, Error> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Error::Closed);
         };
@@ -223,7 +223,11 @@ impl<D: Driven> PendingStart<D> {
                 misuse => self.driven.error(misuse),
             });
         }
-        Ok((self.driven.clone(), self.channel, self.slot.clone()))
+        Ok(Accepted {
+            driven: self.driven.clone(),
+            channel: self.channel,
+            slot: self.slot.clone(),
+        })
     }
 }
 
@@ -247,6 +251,17 @@ impl<D: Driven> fmt::Debug for PendingStart<D> {
             .field("channel", &self.channel)
             .finish_non_exhaustive()
     }
+}
+
+/// What the channel of a request that was accepted is made of.
+#[derive(Debug)]
+pub struct Accepted<D: Driven> {
+    /// The connection.
+    pub driven: Arc<D>,
+    /// The channel.
+    pub channel: ChannelId,
+    /// Its mailbox.
+    pub slot: Arc<D::Slot>,
 }
 
 /// A request to connect to somewhere. Dropped, it is refused.
@@ -275,22 +290,27 @@ impl<D: Driven> PendingConnect<D> {
         self.port
     }
 
-    /// The connection is there: the connection, the channel, and its mailbox.
+    /// The connection is there: what its channel is made of.
     ///
     /// # Errors
     ///
     /// [`Error::Misuse`] if it took too long; [`Error::Ended`].
-    pub fn accept(mut self) -> Result<(Arc<D>, ChannelId, Arc<D::Slot>), Error> {
+    pub fn accept(mut self) -> Result<Accepted<D>, Error> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Error::Closed);
         };
         // Settled also where it failed: the client may be owed a refusal.
         let opened = self.driven.settled(|core| {
             let (send, table) = core.parts();
-            send.accept_channel(ticket).map(|id| (id, table.insert(id)))
+            send.accept_channel(ticket)
+                .map(|channel| (channel, table.insert(channel)))
         });
-        let (id, slot) = opened.map_err(|misuse| self.driven.error(misuse))?;
-        Ok((self.driven.clone(), id, slot))
+        let (channel, slot) = opened.map_err(|misuse| self.driven.error(misuse))?;
+        Ok(Accepted {
+            driven: self.driven.clone(),
+            channel,
+            slot,
+        })
     }
 
     /// There is no such connection; `why` is for the client's user to read.

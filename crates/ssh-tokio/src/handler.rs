@@ -2,15 +2,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use ssh_driver::{Ended, Error, PendingConnect, PendingStart, Session, Terminal};
-use ssh_proto::ChannelId;
+use ssh_driver::{Accepted, Ended, Error, PendingConnect, PendingStart, Session, Terminal};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use crate::channel::Channel;
-use crate::engine::{Engine, Inbox};
+use crate::engine::Engine;
 use crate::forward::relay;
 use crate::line::Line;
 
@@ -103,8 +101,7 @@ impl Start {
     /// [`Error::Closed`] if the client has closed the channel, or if it took too long and was
     /// refused; [`Error::Ended`].
     pub fn accept(self) -> Result<Channel, Error> {
-        let (engine, id, inbox) = self.0.accept()?;
-        Ok(accepted(engine, id, inbox))
+        Ok(channel(self.0.accept()?))
     }
 
     /// The program does not run.
@@ -138,8 +135,7 @@ impl Connect {
     ///
     /// [`Error::Misuse`] if it took too long; [`Error::Ended`].
     pub fn accept(self) -> Result<Channel, Error> {
-        let (engine, id, inbox) = self.0.accept()?;
-        Ok(accepted(engine, id, inbox))
+        Ok(channel(self.0.accept()?))
     }
 
     /// Accepts, and moves data both ways until both directions have ended, or the channel or the
@@ -160,8 +156,13 @@ impl Connect {
 }
 
 /// The channel of a request that was accepted. Clients send nothing but data on theirs.
-fn accepted(engine: Arc<Engine>, id: ChannelId, inbox: Arc<Inbox>) -> Channel {
-    let channel = Channel::new(Line::new(engine, id, inbox, None, None));
+fn channel(accepted: Accepted<Engine>) -> Channel {
+    let Accepted {
+        driven,
+        channel,
+        slot,
+    } = accepted;
+    let channel = Channel::new(Line::new(driven, channel, slot, None, None));
     channel.ignore_stderr();
     channel
 }
