@@ -173,9 +173,15 @@ pub struct Limits {
     /// Channels open or opening at a time, both sides' together.
     pub channels: usize,
     /// The most that a new channel is granted. It gets a fair share of what is left of
-    /// `window_total`, which may be less.
+    /// `window_total`, which may be less. The window grows from there where it limits the peer
+    /// while the application releases what comes.
     pub window: u32,
-    /// All windows granted on one connection; at least 1024 for each of `channels`.
+    /// All windows granted on one connection, grown ones included, so also the most received data
+    /// that is not released; at least 1024 for each of `channels`. One channel may grow to about
+    /// three quarters of it; a link is filled by about 1.1 times what is under way in a round
+    /// trip. An eighth is kept for channels that are not open yet. Tests:
+    /// `the_windows_stay_within_the_total`,
+    /// `a_thousand_channels_each_have_a_window_and_together_no_more_than_the_limit`.
     pub window_total: u64,
     /// The largest data packet that the peer may send on a channel.
     pub maximum_packet: u32,

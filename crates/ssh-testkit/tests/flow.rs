@@ -194,6 +194,9 @@ fn credit_returns_only_when_data_was_consumed() {
         bench.turn();
     }
     for payload in &bench.raw.got[got..] {
+        if payload.first() == Some(&number::SSH_MSG_GLOBAL_REQUEST) {
+            continue;
+        }
         let adjust = ChannelWindowAdjust::decode(payload).expect("nothing else");
         assert_eq!(adjust.recipient_channel, 100);
         granted += adjust.bytes_to_add as usize;

@@ -1,7 +1,7 @@
 //! What the application does with a channel: the short-lived handle [`Channel`].
 
 use super::flow::{Blocked, Flow, Half};
-use super::{ChannelId, Mux, RequestId, Stream, encoded_len, grant};
+use super::{ChannelId, Mux, RequestId, Stream, encoded_len};
 use crate::error::{Misuse, RequestError};
 use crate::message::{
     ChannelClose, ChannelEof, ChannelRequest, ChannelRequestType, TerminalModes, TerminalSize,
@@ -164,14 +164,7 @@ impl<'a> Channel<'a> {
     /// [`split`](crate::Client::split): than was granted). [`Misuse::NoSuchChannel`] if the channel
     /// is gone meanwhile, and then there is nothing to be done.
     pub fn release(&mut self, n: usize) -> Result<(), Misuse> {
-        let flow = self.flow()?;
-        if !flow.release(n) {
-            return Err(Misuse::ReleasedTooMuch);
-        }
-        if let Some(flow) = self.mux.flow_mut(self.id) {
-            grant(flow, self.out);
-        }
-        Ok(())
+        self.mux.release(self.id, n, self.out)
     }
 
     /// How many bytes [`send`](Self::send) would accept now, but for the framing of packets after

@@ -296,8 +296,8 @@ impl Mux {
         if flow.receiving != Half::Open {
             return Err(PeerMisbehaved::AfterEof.into());
         }
-        flow.receiving = Half::Eof;
         let silent = flow.sending == Half::Closed;
+        self.change(channel, |flow| flow.receiving = Half::Eof);
         let event = (!silent).then_some(ChannelEvent::Eof { channel });
         Ok(Incoming::AtEnd(channel.slot, event))
     }
@@ -563,6 +563,7 @@ impl Mux {
         &mut self,
         payload: &'b [u8],
         success: bool,
+        out: &mut Out,
     ) -> Result<Incoming<'b>, Error> {
         let data = if success {
             RequestSuccess::decode(payload)?.data
@@ -577,6 +578,10 @@ impl Mux {
         self.unanswered = self.unanswered.saturating_sub(1);
         match asked {
             Asked::Keepalive => return Ok(Incoming::Nothing),
+            Asked::Measure => {
+                self.measured(out);
+                return Ok(Incoming::Nothing);
+            }
             Asked::Forward(forward) if success => self.forwarded(forward, data)?,
             Asked::CancelForward(forward) if success => {
                 self.forwards.retain(|active| *active != forward);
