@@ -161,7 +161,10 @@ fn p6_a_forged_length_cannot_be_told_from_a_forged_tag() {
             let ends = after_a_flip(mac, bit, 500_000, Chunking::Random(40_000));
             let integrity = "a packet failed its integrity check";
             assert!(ends[0].contains(integrity), "{mac} {bit}: {ends:?}");
-            assert!(ends[1].contains("SSH_DISCONNECT_MAC_ERROR"), "{mac} {bit}: {ends:?}");
+            assert!(
+                ends[1].contains("SSH_DISCONNECT_MAC_ERROR"),
+                "{mac} {bit}: {ends:?}"
+            );
         }
         // With too little behind it for the largest packet, what ends it is a deadline.
         let mut ends: Vec<_> = bits()
