@@ -423,6 +423,8 @@ fn a_channel_that_was_given_up_while_opening_is_closed_and_never_heard_of() {
             .expect("opening")
             .close()
             .expect("once");
+        let gone = bench.peer.channel(id).err();
+        assert_eq!(gone, Some(Misuse::NoSuchChannel));
         let got = bench.raw.got.len();
         let events = bench.seen.events;
         if confirmed {

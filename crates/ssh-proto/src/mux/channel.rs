@@ -132,8 +132,8 @@ impl<'a> Channel<'a> {
     /// Closes the channel (RFC 4254 section 5.3). What the peer still sends is dropped;
     /// [`Closed`](super::ChannelEvent::Closed) follows when the peer has closed it too.
     ///
-    /// A channel that is still opening is given up: nothing is reported of it any more, and it is
-    /// closed should the peer confirm it.
+    /// A channel that is still opening is given up: its id is void from now on, nothing is reported
+    /// of it any more, and it is closed should the peer confirm it.
     ///
     /// # Errors
     ///

@@ -75,7 +75,8 @@ pub(crate) struct Flow {
     pub(super) replies: Replies,
     /// Our requests that have no reply yet.
     pub(super) asked: VecDeque<RequestId>,
-    /// The open failed here although the peer confirmed: its close is not news.
+    /// It was given up while opening, or the open failed here although the peer confirmed: the
+    /// application has heard the last of it, and the peer's answer or close is not news.
     pub(super) stillborn: bool,
 }
 

@@ -200,15 +200,16 @@ impl Mux {
             .filter(|_| slot.generation == id.generation)
     }
 
-    /// Whether `id` names a channel that exists.
+    /// Whether `id` names a channel that exists for the application. One that was given up, or
+    /// failed here, has a slot until the peer is done with it, and nobody's interest.
     pub(crate) fn contains(&self, id: ChannelId) -> bool {
-        self.flow(id).is_some()
+        self.flow(id).is_some_and(|flow| !flow.stillborn)
     }
 
-    /// Every channel that exists.
+    /// Every channel that exists for the application.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> {
         self.slots.iter().enumerate().filter_map(|(slot, place)| {
-            place.flow.as_ref()?;
+            place.flow.as_ref().filter(|flow| !flow.stillborn)?;
             Some(ChannelId {
                 slot: u32::try_from(slot).ok()?,
                 generation: place.generation,
