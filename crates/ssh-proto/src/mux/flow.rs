@@ -207,6 +207,13 @@ impl Flow {
         self.released
     }
 
+    /// Whether the application is behind with what it was handed. Where nobody can tell what that
+    /// is, what it releases in a round trip must do.
+    pub(super) fn lags(&self) -> bool {
+        let delivered = self.delivered.unwrap_or(self.released);
+        delivered.saturating_sub(self.released) > u64::from(self.window / 4)
+    }
+
     /// Whether credit is worth sending: not when no data can follow anyway.
     fn takes_credit(&self) -> bool {
         self.remote.is_some() && self.receiving == Half::Open && self.sending != Half::Closed

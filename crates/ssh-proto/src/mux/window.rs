@@ -8,10 +8,13 @@
 //! credit from one whose data is under way. The answer to the request moves the window:
 //!
 //! ```text
-//!   window < 2 * consumed   it limits the peer: grow to 4 * consumed, at most to 7/8 of what this
-//!                           channel and nobody holds; is that too little, the largest gives half
+//!   window < 2 * consumed   it limits the peer: grow to that, at most to 7/8 of what this channel
+//!                           and nobody holds; is that too little, the largest gives half
 //!   window > 4 * consumed   too large by far: half of it, not below where it started
 //! ```
+//!
+//! It does not grow while a quarter of it waits for the application, which is then what limits the
+//! peer: more would only wait longer, in memory that no cache holds any more.
 //!
 //! A window that is not consumed is not credited and so neither measured nor moved. Credit cannot
 //! be taken back; a window that has become smaller falls to its size as data is released.
@@ -151,15 +154,15 @@ impl Mux {
         };
         let window = flow.window();
         let consumed = flow.released() - from;
-        let wish = u32::try_from(consumed.saturating_mul(4)).unwrap_or(u32::MAX);
+        let wish = u32::try_from(consumed.saturating_mul(2)).unwrap_or(u32::MAX);
         let mut unmet = false;
-        let next = if consumed.saturating_mul(2) > u64::from(window) && !flow.has_yielded() {
+        let next = if wish > window && !flow.lags() && !flow.has_yielded() {
             let most = (flow.held() + free) / 8 * 7;
             let most = u32::try_from(most).unwrap_or(u32::MAX);
             unmet = most < wish;
             wish.min(most).max(window)
-        } else if wish < window {
-            wish.max(window / 2)
+        } else if wish < window / 2 {
+            window / 2
         } else {
             window
         };
