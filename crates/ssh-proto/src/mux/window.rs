@@ -437,6 +437,30 @@ mod tests {
     }
 
     #[test]
+    fn a_window_does_not_grow_while_much_of_it_waits_for_the_application() {
+        let mut bench = Bench::new(256, 16 << 20);
+        bench.open();
+        let first = bench.window(0);
+        for _ in 0..20 {
+            while bench.mux.measure.is_none() {
+                bench.send(0, u16::MAX / 16);
+                bench.release(0, u16::MAX);
+            }
+            bench.send(0, u16::MAX);
+            bench.release(0, u16::MAX);
+            // What the credit for that brought is still there when the answer comes.
+            bench.send(0, u16::MAX);
+            bench.answer();
+            assert_eq!(bench.window(0), first);
+            bench.release(0, u16::MAX);
+            let written = bench.out.output().len();
+            bench.out.buf.consume(written);
+        }
+        bench.round_trip(0);
+        assert!(bench.window(0) > first, "it has caught up");
+    }
+
+    #[test]
     fn a_window_that_is_used_slowly_falls_back_to_where_it_began() {
         let mut bench = Bench::new(256, 16 << 20);
         bench.open();
