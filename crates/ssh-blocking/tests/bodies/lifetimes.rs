@@ -1,6 +1,6 @@
-//! What ends with what: relays, forwards, programs and logins that are held open by a peer, or by
-//! whoever sits behind one. None may outlive what it belongs to for long, and none may be had
-//! without bound.
+//! What ends with what, with every driver: relays, forwards, programs and logins that are held open
+//! by a peer, or by whoever sits behind one. None may outlive what it belongs to for long, and none
+//! may be had without bound.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -65,6 +65,21 @@ fn a_relay_between_two_that_are_silent_ends_when_the_server_stops() {
         assert_eq!(handler.relays(), 1);
         server.shutdown();
         until(|| handler.relays() == 0);
+    });
+}
+
+#[test]
+fn a_relay_to_a_silent_socket_ends_with_its_channel_and_without_grace() {
+    within(30, || {
+        let (server, handler) = server();
+        let client = connect(&server);
+        let target = Target::new();
+        // More often than there is time to wait for anybody.
+        for _ in 0..10 {
+            let (channel, _far) = target.open(&client);
+            drop(channel);
+            until(|| handler.relays() == 0);
+        }
     });
 }
 
