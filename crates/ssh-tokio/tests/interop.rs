@@ -1,8 +1,11 @@
-//! The interoperability matrix: both of our roles against three other implementations. What must
-//! work works with this driver too; the documentation is written by `ssh-blocking`.
+//! Both roles against three other implementations: what every driver must do with OpenSSH, and the
+//! interoperability matrix. What must work works with this driver too; the documentation is written
+//! by `ssh-blocking`.
 
 #[path = "../../ssh-blocking/tests/bodies/interop/mod.rs"]
 mod interop;
+#[path = "../../ssh-blocking/tests/bodies/peers.rs"]
+mod peers;
 
 #[path = "facade/mod.rs"]
 #[expect(dead_code, reason = "other bodies need the rest")]
@@ -15,7 +18,9 @@ use ssh_testkit::harness;
 
 fn main() -> ExitCode {
     let results = Results::default();
-    let conclusion = harness::run(interop::tests(&results));
+    let mut tests = peers::tests();
+    tests.extend(interop::tests(&results));
+    let conclusion = harness::run(tests);
     if !results.is_empty() {
         println!("{}", interop::table::shown(&results));
     }

@@ -1,9 +1,9 @@
 //! Our client and our server in one process, over loopback: what every driver must do, and what
 //! only this one has.
 
-#[path = "bodies/lifetimes.rs"]
+#[path = "../bodies/lifetimes.rs"]
 mod lifetimes;
-#[path = "bodies/loopback.rs"]
+#[path = "../bodies/loopback.rs"]
 mod loopback;
 
 /// What the bodies know of the driver.

@@ -1,6 +1,6 @@
 //! Both roles against OpenSSH, on loopback.
 
-#[path = "bodies/peers.rs"]
+#[path = "../bodies/peers.rs"]
 mod peers;
 
 use std::process::ExitCode;
