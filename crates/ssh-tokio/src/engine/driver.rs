@@ -112,12 +112,10 @@ impl<R: Role> Driver<R> {
             if !state.driver.will_wake(cx.waker()) {
                 state.driver = cx.waker().clone();
             }
-            if let Some(writer) = &mut state.writer {
-                writer.unblock();
-            }
+            state.unblock_writer();
             let now = self.engine.clock.now();
             state.send().handle_timeout(now);
-            // Whatever is due is done below.
+            // Whatever is due is done below, at the latest by `arm`.
             drop(self.engine.write(state));
         }
         let end = with_buffer(|rx| {
@@ -183,7 +181,8 @@ impl<R: Role> Driver<R> {
         Poll::Ready(())
     }
 
-    /// Sleeps no longer than the core allows.
+    /// Sleeps no longer than the core allows, and not at all over output that others have left here
+    /// while the writer was in hand.
     fn arm(&mut self, cx: &mut Context<'_>) {
         let mut state = self.engine.lock();
         let now = self.engine.clock.now();
@@ -200,9 +199,9 @@ impl<R: Role> Driver<R> {
                 state.armed = Some(due);
             }
         }
-        let ended = state.send().has_ended();
+        let awake = state.send().has_ended() || state.is_unwritten();
         drop(state);
-        if ended {
+        if awake {
             cx.waker().wake_by_ref();
         }
         if self
@@ -244,9 +243,7 @@ async fn last_words(engine: &Engine) {
     poll_fn(|cx| {
         let mut state = engine.lock();
         state.driver = cx.waker().clone();
-        if let Some(writer) = &mut state.writer {
-            writer.unblock();
-        }
+        state.unblock_writer();
         let (mut state, _) = engine.write(state);
         if state.io.is_some() {
             return Poll::Ready(());

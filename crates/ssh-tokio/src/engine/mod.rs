@@ -52,6 +52,9 @@ pub(crate) struct State {
     pub(crate) core: Core<Inbox>,
     /// `None` while somebody has it in hand.
     writer: Option<Writer>,
+    /// The driver was woken while somebody had the writer in hand: the stream may take more, and
+    /// nobody will be woken for it again.
+    retry: bool,
     /// Wakes the driver.
     driver: Waker,
     /// What the stream said when it broke.
@@ -104,6 +107,28 @@ impl State {
         None
     }
 
+    /// Puts the writer back.
+    fn put_writer(&mut self, mut writer: Writer) {
+        if std::mem::take(&mut self.retry) {
+            writer.unblock();
+        }
+        self.writer = Some(writer);
+    }
+
+    /// Has the writer tried again. Called by the driver, which is what the stream wakes.
+    fn unblock_writer(&mut self) {
+        match &mut self.writer {
+            Some(writer) => writer.unblock(),
+            None => self.retry = true,
+        }
+    }
+
+    /// Whether output waits that the stream may take, and that nobody has in hand.
+    fn is_unwritten(&mut self) -> bool {
+        let writer = self.take_writer();
+        writer.map(|writer| self.put_writer(writer)).is_some()
+    }
+
     /// Tells everybody who may send again: a task that is woken may have given up what it waited
     /// for, so that nobody can be sure that it will try and wake the next.
     fn wake_writable(&mut self) {
@@ -142,6 +167,7 @@ impl Engine {
             state: Mutex::new(State {
                 core: Core::new(send),
                 writer: Some(Writer::new(link.writer)),
+                retry: false,
                 driver: Waker::noop().clone(),
                 io: None,
                 ended: None,
@@ -173,7 +199,7 @@ impl Engine {
         let mut turns = TURNS;
         while let Some(mut writer) = state.take_writer() {
             if turns == 0 {
-                state.writer = Some(writer);
+                state.put_writer(writer);
                 due = true;
                 break;
             }
@@ -183,7 +209,7 @@ impl Engine {
             drop(state);
             let written = writer.write(&mut Context::from_waker(&waker));
             state = self.lock();
-            state.writer = Some(writer);
+            state.put_writer(writer);
             if let Err(error) = written {
                 state.io.get_or_insert(error);
                 due = true;

@@ -1,0 +1,6 @@
+//! What holds whatever happens: a stream that dies, calls that are given up, peers that do not read.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod stream;
+mod wakeups;

@@ -1,0 +1,112 @@
+//! Nobody sleeps while there is something to do, and nobody is awake while there is nothing.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::common::{noise, options, server_options, within};
+use crate::stream::{Control, Tapped};
+use ssh_tokio::{Client, Handler, Server, Start, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Counts what it gets, and says nothing.
+#[derive(Default)]
+struct Silent {
+    got: Arc<AtomicUsize>,
+}
+
+impl Handler for Silent {
+    async fn exec(&self, request: Start, _command: Vec<u8>) {
+        let Ok(mut channel) = request.accept() else {
+            return;
+        };
+        let mut piece = vec![0; 4096];
+        while let Ok(n @ 1..) = channel.read(&mut piece).await {
+            self.got.fetch_add(n, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn silent() -> (Server<Silent>, Arc<AtomicUsize>, Client, Control) {
+    let handler = Silent::default();
+    let got = handler.got.clone();
+    let server = Server::new(server_options(), handler).unwrap();
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    server.serve(theirs, ([127, 0, 0, 1], 1).into());
+    let (ours, control) = Tapped::new(ours);
+    let client = Client::connect(ours, options()).await.unwrap();
+    (server, got, client, control)
+}
+
+async fn until(what: impl Fn() -> bool) {
+    within(10, async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_stream_that_has_room_while_another_task_has_the_writer_is_written_to() {
+    let (_server, got, client, control) = silent().await;
+    let mut channel = client.open_session().await.unwrap();
+    channel.exec("").await.unwrap();
+    for round in 1..=5 {
+        // Nothing is owed any more, and the driver sleeps.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut first = true;
+        control.before_writes(move |cx| {
+            if !std::mem::take(&mut first) {
+                return Poll::Ready(());
+            }
+            // There is room at once, and the driver learns it before we return.
+            cx.waker().wake_by_ref();
+            std::thread::sleep(Duration::from_millis(100));
+            Poll::Pending
+        });
+        channel.write_all(b"one byte too few?").await.unwrap();
+        until(|| got.load(Ordering::SeqCst) == round * 17).await;
+    }
+}
+
+#[tokio::test]
+async fn what_others_send_while_the_driver_writes_is_written() {
+    let (_server, got, client, control) = silent().await;
+    let channel = client.open_session().await.unwrap();
+    channel.exec("").await.unwrap();
+    let (_reader, mut writer) = channel.into_split();
+    let another = client.open_session().await.unwrap();
+    another.exec("").await.unwrap();
+    let (_other_reader, other) = another.into_split();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    // Each write finds that something was sent while it had the stream, four hundred times in a row.
+    let other: Arc<Mutex<WriteHalf>> = Arc::new(Mutex::new(other));
+    let mut left = 400;
+    control.before_writes(move |cx| {
+        if left > 0 {
+            left -= 1;
+            let mut other = other.lock().unwrap();
+            let sent = Pin::new(&mut *other).poll_write(cx, b"more");
+            assert!(matches!(sent, Poll::Ready(Ok(4))));
+        }
+        Poll::Ready(())
+    });
+    writer.write_all(b"first").await.unwrap();
+    until(|| got.load(Ordering::SeqCst) == 5 + 400 * 4).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_sleeps() {
+    let (_server, _, client, _) = silent().await;
+    let channel = client.open_session().await.unwrap();
+    channel.exec("").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let handle = tokio::runtime::Handle::current();
+    let before = handle.metrics().worker_park_count(0);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(handle.metrics().worker_park_count(0) - before < 10);
+}
