@@ -100,6 +100,32 @@ async fn what_others_send_while_the_driver_writes_is_written() {
 }
 
 #[tokio::test]
+async fn many_tasks_wait_without_waking_each_other_for_ever() {
+    let (_server, _, client, _) = silent().await;
+    let polls = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..500 {
+        let (client, polls) = (client.clone(), polls.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut closed = std::pin::pin!(client.closed());
+            poll_fn(|cx| {
+                polls.fetch_add(1, Ordering::SeqCst);
+                closed.as_mut().poll(cx)
+            })
+            .await
+        }));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = polls.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(before, polls.load(Ordering::SeqCst));
+    within(10, client.disconnect()).await;
+    for task in tasks {
+        within(10, task).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_idle_connection_sleeps() {
     let (_server, _, client, _) = silent().await;
     let channel = client.open_session().await.unwrap();
