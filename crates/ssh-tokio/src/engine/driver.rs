@@ -100,6 +100,7 @@ impl<R: Role> Driver<R> {
         self.finish(end);
         // In time, or not at all.
         let _ = tokio::time::timeout(LINGER, last_words(&self.engine)).await;
+        self.leave();
         if by_us {
             // Closing over unread input would take our last words away from the peer.
             let _ = tokio::time::timeout(FAREWELL, drain(&mut self.reader)).await;
@@ -221,6 +222,13 @@ impl<R: Role> Driver<R> {
         }
     }
 
+    /// Tells those who wait for the last words.
+    fn leave(&self) {
+        let mut state = self.engine.lock();
+        state.left = true;
+        state.progress.wake();
+    }
+
     /// Tells everybody that the connection has ended.
     fn finish(&mut self, end: End) {
         self.done = true;
@@ -279,11 +287,11 @@ async fn drain(reader: &mut (dyn AsyncRead + Send + Unpin)) {
 
 impl<R: Role> Drop for Driver<R> {
     fn drop(&mut self) {
-        if self.done {
-            return;
+        if !self.done {
+            // The runtime has stopped, or code of users has panicked in it.
+            self.engine.hang_up("");
+            self.finish(End::Error(CoreError::Internal("the driver has stopped")));
         }
-        // The runtime has stopped, or code of users has panicked in it.
-        self.engine.hang_up("");
-        self.finish(End::Error(CoreError::Internal("the driver has stopped")));
+        self.leave();
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct State {
     /// What the stream said when it broke.
     io: Option<io::Error>,
     pub(crate) ended: Option<Arc<Ended>>,
+    /// The last words are written, or given up.
+    left: bool,
     /// When the driver wakes by itself.
     armed: Option<Instant>,
     /// Those who wait for something that is not one channel's.
@@ -171,6 +173,7 @@ impl Engine {
                 driver: Waker::noop().clone(),
                 io: None,
                 ended: None,
+                left: false,
                 armed: None,
                 progress: Waiters::default(),
             }),
@@ -302,6 +305,11 @@ impl Engine {
     /// Waits until the connection has ended.
     pub(crate) async fn wait_ended(&self) -> Arc<Ended> {
         self.progress(|state| state.ended.clone()).await
+    }
+
+    /// Waits until the connection has ended, and its last words are written or given up.
+    pub(crate) async fn wait_left(&self) {
+        self.progress(|state| state.left.then_some(())).await;
     }
 
     /// Waits for something that is not one channel's.

@@ -136,3 +136,20 @@ async fn an_idle_connection_sleeps() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(handle.metrics().worker_park_count(0) - before < 10);
 }
+
+#[tokio::test]
+async fn disconnecting_waits_until_the_last_words_are_written() {
+    let (_server, got, client, control) = silent().await;
+    let mut channel = client.open_session().await.unwrap();
+    channel.exec("").await.unwrap();
+    control.hold();
+    let data = noise(1, 50_000);
+    channel.write_all(&data).await.unwrap();
+    let mut goodbye = std::pin::pin!(client.disconnect());
+    let early = tokio::time::timeout(Duration::from_millis(200), goodbye.as_mut()).await;
+    assert!(early.is_err() && !control.is_shut());
+    control.release();
+    within(10, goodbye).await;
+    assert!(control.is_shut());
+    until(|| got.load(Ordering::SeqCst) == data.len()).await;
+}
