@@ -1,5 +1,6 @@
 //! What holds whatever happens: a stream that dies, calls that are given up, peers that do not read.
 
+mod cancellation;
 #[path = "../common/mod.rs"]
 mod common;
 mod death;
