@@ -4,5 +4,9 @@ mod cancellation;
 #[path = "../common/mod.rs"]
 mod common;
 mod death;
+mod fairness;
 mod stream;
 mod wakeups;
+
+#[global_allocator]
+static ALLOCATOR: ssh_testkit::alloc::TrackingAllocator = ssh_testkit::alloc::TrackingAllocator;
