@@ -8,7 +8,8 @@ use ssh_proto::config::{ClientConfig, Keepalive};
 
 use crate::observer::{Nobody, Observer};
 
-/// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.
+/// Asked for unless told otherwise: a peer that vanished is noticed within two and a half
+/// minutes.
 pub const KEEPALIVE: Keepalive = Keepalive {
     interval: Duration::from_secs(30),
     count: 3,

@@ -4,6 +4,7 @@ mod cancellation;
 #[path = "../common/mod.rs"]
 mod common;
 mod death;
+mod decisions;
 mod fairness;
 mod stream;
 mod wakeups;
