@@ -5,6 +5,7 @@ mod cancellation;
 mod common;
 mod death;
 mod decisions;
+mod ecosystem;
 mod fairness;
 mod stream;
 mod wakeups;
