@@ -7,6 +7,7 @@ mod death;
 mod decisions;
 mod ecosystem;
 mod fairness;
+mod forward;
 mod stream;
 mod wakeups;
 
