@@ -3,14 +3,18 @@
 use std::io;
 use std::time::Duration;
 
+use ssh_proto::config::ServerConfig;
+use ssh_proto::message::{TerminalModes, TerminalSize};
+use ssh_testkit::rng::SeededRandom;
+use ssh_tokio::{
+    Channel, Client, Error, ExitStatus, Handler, Pty, Server, Session, Start, Terminal,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::runtime;
+use tokio::task::JoinHandle;
+
 use crate::common::{Programs, noise, options, server_options, within};
 use crate::stream::{Control, Tapped};
-use ssh_proto::config::ServerConfig;
-use ssh_testkit::rng::SeededRandom;
-use ssh_tokio::{Channel, Client, Error, Server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 /// How long any call may take to notice.
 const NOTICED: u64 = 10;
@@ -100,7 +104,7 @@ impl Stage {
         config.transport.limits.window = 48 * 1024;
         Self {
             server: Server::new(server_options().config(config), Programs).unwrap(),
-            baseline: Handle::current().metrics().num_alive_tasks(),
+            baseline: runtime::Handle::current().metrics().num_alive_tasks(),
         }
     }
 
@@ -116,16 +120,25 @@ impl Stage {
         for piece in pieces {
             within(NOTICED, piece).await.unwrap();
         }
-        within(NOTICED, async {
-            while self.server.connections() > 0
-                || Handle::current().metrics().num_alive_tasks() > self.baseline
-            {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        self.is_empty().await;
         (played.is_ok(), our_end)
     }
+
+    async fn is_empty(&self) {
+        until_alone(&self.server, self.baseline).await;
+    }
+}
+
+/// Nothing is left of any connection.
+async fn until_alone<H: Handler>(server: &Server<H>, baseline: usize) {
+    within(NOTICED, async {
+        while server.connections() > 0
+            || runtime::Handle::current().metrics().num_alive_tasks() > baseline
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }
 
 /// A session is cut at `cuts` places, all over its length and in both directions, at either end.
@@ -152,10 +165,9 @@ async fn cut_anywhere(seed: u64, cuts: u64) {
                 }
             })
             .await;
-        // Only the goodbye may be cut without anybody noticing.
-        let near_the_end = at + 5_000 > if reading { read } else { written };
+        // How much goes beyond the echo depends on who is first.
         assert!(
-            !played || near_the_end,
+            !played || at > 40_000,
             "{number}: {at} of {read}, {written}"
         );
     }
@@ -183,10 +195,78 @@ async fn a_server_that_is_dropped_ends_its_connections() {
     within(NOTICED, client.closed()).await;
 }
 
+#[tokio::test]
+async fn a_connection_lives_as_long_as_one_of_its_channels() {
+    let stage = Stage::new();
+    let (ours, theirs) = tokio::io::duplex(1000);
+    stage.server.serve(theirs, ([127, 0, 0, 1], 1).into());
+    let client = Client::connect(ours, options()).await.unwrap();
+    let echo = client.open_session().await.unwrap();
+    echo.exec("echo").await.unwrap();
+    drop(client);
+    let (mut reader, mut writer) = echo.into_split();
+    writer.write_all(b"still here").await.unwrap();
+    let mut back = [0; 10];
+    within(NOTICED, reader.read_exact(&mut back)).await.unwrap();
+    drop(writer);
+    assert_eq!(stage.server.connections(), 1);
+    drop(reader);
+    stage.is_empty().await;
+}
+
+/// Panics where its users let it.
+struct Panics;
+
+impl Handler for Panics {
+    async fn exec(&self, request: Start, command: Vec<u8>) {
+        if command == b"at once" {
+            panic!("as the test wants");
+        }
+        let _channel = request.accept();
+        panic!("as the test wants");
+    }
+
+    fn pty(&self, _session: &Session, _terminal: &Terminal) -> bool {
+        panic!("as the test wants")
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_leaves_nothing() {
+    let baseline = runtime::Handle::current().metrics().num_alive_tasks();
+    let server = Server::new(server_options(), Panics).unwrap();
+    let connect = async || {
+        let (ours, theirs) = tokio::io::duplex(1000);
+        server.serve(theirs, ([127, 0, 0, 1], 1).into());
+        Client::connect(ours, options()).await.unwrap()
+    };
+    let (client, other) = (connect().await, connect().await);
+    // More often than programs may run: none of them counts any more.
+    for _ in 0..100 {
+        let refused = within(NOTICED, client.exec("at once")).await;
+        assert!(matches!(refused, Err(Error::RequestRefused)), "{refused:?}");
+        let output = within(NOTICED, client.exec("later")).await.unwrap();
+        assert_eq!(output.exit, ExitStatus::Unknown);
+    }
+    // In the task of the connection it is the end of that.
+    let channel = client.open_session().await.unwrap();
+    let pty = Pty {
+        term: "vt100",
+        size: TerminalSize::default(),
+        modes: TerminalModes::EMPTY,
+    };
+    let ended = within(NOTICED, channel.pty(&pty)).await;
+    assert!(matches!(ended, Err(Error::Ended(_))), "{ended:?}");
+    let refused = within(NOTICED, other.exec("at once")).await;
+    assert!(matches!(refused, Err(Error::RequestRefused)), "{refused:?}");
+    drop((channel, client, other));
+    until_alone(&server, baseline).await;
+}
+
 #[test]
 fn a_runtime_that_is_gone_ends_its_connections() {
-    let first = tokio::runtime::Runtime::new().unwrap();
-    let second = tokio::runtime::Runtime::new().unwrap();
+    let first = runtime::Runtime::new().unwrap();
+    let second = runtime::Runtime::new().unwrap();
     let (_server, address) = first.block_on(crate::common::server());
     let client = first.block_on(crate::common::connect(address));
     let hang = first.block_on(client.open_session()).unwrap();

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::common::{noise, options, server_options, within};
-use crate::stream::{Control, Tapped};
+use ssh_testkit::rng::SeededRandom;
 use ssh_tokio::{Client, Handler, Server, Start, WriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::common::{Programs, noise, options, server_options, within};
+use crate::stream::{Control, Tapped};
 
 /// Counts what it gets, and says nothing.
 #[derive(Default)]
@@ -99,6 +101,63 @@ async fn what_others_send_while_the_driver_writes_is_written() {
     until(|| got.load(Ordering::SeqCst) == 5 + 400 * 4).await;
 }
 
+/// A stream that often has no room, and then has it again at once, or from another thread, or later.
+fn capricious(control: &Control, seed: u64) {
+    let mut random = SeededRandom::new(seed);
+    control.before_writes(move |cx| {
+        let waker = cx.waker().clone();
+        match random.below(4) {
+            0 => waker.wake(),
+            1 => drop(tokio::spawn(async move { waker.wake() })),
+            2 => {
+                let pause = Duration::from_micros(random.below(1500));
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    waker.wake();
+                });
+            }
+            _ => return Poll::Ready(()),
+        }
+        Poll::Pending
+    });
+}
+
+async fn busy_over_capricious_streams(seed: u64) {
+    let server = Server::new(server_options(), Programs).unwrap();
+    let (ours, theirs) = tokio::io::duplex(20_000);
+    let (theirs, control) = Tapped::new(theirs);
+    capricious(&control, seed);
+    server.serve(theirs, ([127, 0, 0, 1], 1).into());
+    let (ours, control) = Tapped::new(ours);
+    capricious(&control, seed + 1);
+    let client = Client::connect(ours, options()).await.unwrap();
+    let mut tasks = Vec::new();
+    for number in 0..6 {
+        let client = client.clone();
+        tasks.push(tokio::spawn(async move {
+            let input = noise(seed + number, 1 << 20);
+            let output = client.exec_with_input("echo", &input).await.unwrap();
+            assert!(output.stdout == input);
+        }));
+    }
+    client.rekey().await.unwrap();
+    for task in tasks {
+        within(60, task).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_capricious_stream_loses_nothing_and_stops_nobody() {
+    busy_over_capricious_streams(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_capricious_stream_loses_nothing_and_stops_nobody_on_several_threads() {
+    for seed in 20..24 {
+        busy_over_capricious_streams(seed).await;
+    }
+}
+
 #[tokio::test]
 async fn many_tasks_wait_without_waking_each_other_for_ever() {
     let (_server, _, client, _) = silent().await;
@@ -152,4 +211,13 @@ async fn disconnecting_waits_until_the_last_words_are_written() {
     within(10, goodbye).await;
     assert!(control.is_shut());
     until(|| got.load(Ordering::SeqCst) == data.len()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn disconnecting_does_not_wait_for_ever_for_a_stream_that_takes_nothing() {
+    let (_server, _, client, control) = silent().await;
+    control.hold();
+    let begin = tokio::time::Instant::now();
+    within(10, client.disconnect()).await;
+    assert_eq!(begin.elapsed().as_secs(), 2);
 }
