@@ -262,6 +262,12 @@ impl Login {
         self.next(token, client)
     }
 
+    /// What to report when whoever was asked about a host key ([`Question::HostKey`]) does not trust
+    /// it.
+    pub fn distrusted(&self, key: &PublicKey) -> LoginError {
+        LoginError::HostKey(Box::new(self.trust.unknown(key)))
+    }
+
     /// What has been tried so far; for when the server ends the connection in the middle.
     pub fn report(&self) -> AuthenticationReport {
         let untried = self.ways.iter().filter(|way| way.left > 0);

@@ -180,6 +180,11 @@ impl Trust {
         }
     }
 
+    /// The refusal of a key about which nothing is known.
+    pub(crate) fn unknown(&self, key: &PublicKey) -> HostKeyRefused {
+        self.refusal(key, Reason::Unknown)
+    }
+
     fn refusal(&self, key: &PublicKey, reason: Reason) -> HostKeyRefused {
         let host = self.host.as_ref();
         let key_type = key.key_type();
@@ -256,7 +261,7 @@ pub enum HostKeyRefused {
         /// The fingerprints that are trusted.
         pins: Vec<Fingerprint>,
     },
-    /// Nothing is known about the host, and nobody is to be asked.
+    /// Nothing is known about the host, and nobody is to be asked, or whoever was asked said no.
     Unknown {
         /// What was looked up.
         host: Option<(String, u16)>,

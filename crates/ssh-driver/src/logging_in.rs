@@ -19,6 +19,8 @@ pub struct LoggingIn {
     login: Login,
     observer: Box<dyn Observer>,
     by: AuthenticatedBy,
+    /// What it means if the host key that was asked about is not trusted.
+    distrusted: Option<LoginError>,
     failed: Option<LoginError>,
 }
 
@@ -102,6 +104,7 @@ impl LoggingIn {
             login,
             observer,
             by: AuthenticatedBy::None,
+            distrusted: None,
             failed: None,
         }
     }
@@ -139,6 +142,7 @@ impl LoggingIn {
                 decision,
                 ..
             }) => {
+                self.distrusted = Some(self.login.distrusted(&key));
                 return Heard::Ask(Ask::HostKey {
                     key,
                     fingerprint,
@@ -157,7 +161,7 @@ impl LoggingIn {
 
     /// Whether a host key is trusted.
     pub fn answer_host_key(
-        &self,
+        &mut self,
         decision: HostKeyDecision,
         trusted: bool,
         client: &mut ClientSend,
@@ -165,6 +169,7 @@ impl LoggingIn {
         let _ = if trusted {
             client.trust(decision)
         } else {
+            self.failed = self.failed.take().or_else(|| self.distrusted.take());
             client.distrust(decision)
         };
     }

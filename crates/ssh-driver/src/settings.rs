@@ -78,7 +78,8 @@ pub mod names {
     pub use ssh_proto::config::{ClientConfig, Keepalive};
 }
 
-/// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.
+/// Asked for unless told otherwise: a peer that vanished is noticed within two and a half
+/// minutes.
 pub const KEEPALIVE: Keepalive = Keepalive {
     interval: Duration::from_secs(30),
     count: 3,

@@ -228,11 +228,11 @@ impl Client {
         within(self.facts.request_timeout, self.engine().rekey()).await
     }
 
-    /// Says goodbye and waits until the connection has ended. Every call that waits returns, every
-    /// later one fails.
+    /// Says goodbye and waits until it is written, for 2 seconds at the most. Every call that waits
+    /// returns, every later one fails.
     pub async fn disconnect(&self) {
         self.engine().hang_up("");
-        self.engine().wait_ended().await;
+        self.engine().wait_left().await;
     }
 
     /// Waits until the connection has ended, and says how.

@@ -100,6 +100,7 @@ impl<R: Role> Driver<R> {
         self.finish(end);
         // In time, or not at all.
         let _ = tokio::time::timeout(LINGER, last_words(&self.engine)).await;
+        self.leave();
         if by_us {
             // Closing over unread input would take our last words away from the peer.
             let _ = tokio::time::timeout(FAREWELL, drain(&mut self.reader)).await;
@@ -112,12 +113,10 @@ impl<R: Role> Driver<R> {
             if !state.driver.will_wake(cx.waker()) {
                 state.driver = cx.waker().clone();
             }
-            if let Some(writer) = &mut state.writer {
-                writer.unblock();
-            }
+            state.unblock_writer();
             let now = self.engine.clock.now();
             state.send().handle_timeout(now);
-            // Whatever is due is done below.
+            // Whatever is due is done below, at the latest by `arm`.
             drop(self.engine.write(state));
         }
         let end = with_buffer(|rx| {
@@ -183,7 +182,8 @@ impl<R: Role> Driver<R> {
         Poll::Ready(())
     }
 
-    /// Sleeps no longer than the core allows.
+    /// Sleeps no longer than the core allows, and not at all over output that others have left here
+    /// while the writer was in hand.
     fn arm(&mut self, cx: &mut Context<'_>) {
         let mut state = self.engine.lock();
         let now = self.engine.clock.now();
@@ -222,6 +222,13 @@ impl<R: Role> Driver<R> {
         }
     }
 
+    /// Tells those who wait for the last words.
+    fn leave(&self) {
+        let mut state = self.engine.lock();
+        state.left = true;
+        state.progress.wake();
+    }
+
     /// Tells everybody that the connection has ended.
     fn finish(&mut self, end: End) {
         self.done = true;
@@ -244,9 +251,7 @@ async fn last_words(engine: &Engine) {
     poll_fn(|cx| {
         let mut state = engine.lock();
         state.driver = cx.waker().clone();
-        if let Some(writer) = &mut state.writer {
-            writer.unblock();
-        }
+        state.unblock_writer();
         let (mut state, _) = engine.write(state);
         if state.io.is_some() {
             return Poll::Ready(());
@@ -283,11 +288,11 @@ async fn drain(reader: &mut (dyn AsyncRead + Send + Unpin)) {
 
 impl<R: Role> Drop for Driver<R> {
     fn drop(&mut self) {
-        if self.done {
-            return;
+        if !self.done {
+            // The runtime has stopped, or code of users has panicked in it.
+            self.engine.hang_up("");
+            self.finish(End::Error(CoreError::Internal("the driver has stopped")));
         }
-        // The runtime has stopped, or code of users has panicked in it.
-        self.engine.hang_up("");
-        self.finish(End::Error(CoreError::Internal("the driver has stopped")));
+        self.leave();
     }
 }

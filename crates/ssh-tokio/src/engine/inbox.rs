@@ -11,14 +11,17 @@ use ssh_proto::mux::{RequestId, Stream};
 
 use super::lock;
 
-/// More tasks than this are not kept apart: all are woken, and those that still wait come again.
-/// A call that was given up leaves its waker behind until then.
+/// When more tasks than this wait, all are woken, and those that still wait come again: a call that
+/// was given up leaves its waker behind.
 const MOST: usize = 32;
 
 /// Tasks that wait for something.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     wakers: Vec<Waker>,
+    /// How many there may be beyond [`MOST`]: twice as many each time, or those that come again
+    /// would wake each other for ever.
+    more: usize,
 }
 
 impl Waiters {
@@ -27,8 +30,10 @@ impl Waiters {
         if self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
             return;
         }
-        if self.wakers.len() >= MOST {
+        if self.wakers.len() >= MOST + self.more {
+            let more = self.more + self.wakers.len();
             self.wake();
+            self.more = more;
         }
         self.wakers.push(cx.waker().clone());
     }
@@ -38,6 +43,7 @@ impl Waiters {
     }
 
     pub(crate) fn wake(&mut self) {
+        self.more = 0;
         for waker in self.wakers.drain(..) {
             waker.wake();
         }

@@ -52,11 +52,16 @@ pub(crate) struct State {
     pub(crate) core: Core<Inbox>,
     /// `None` while somebody has it in hand.
     writer: Option<Writer>,
+    /// The driver was woken while somebody had the writer in hand: the stream may take more, and
+    /// nobody will be woken for it again.
+    retry: bool,
     /// Wakes the driver.
     driver: Waker,
     /// What the stream said when it broke.
     io: Option<io::Error>,
     pub(crate) ended: Option<Arc<Ended>>,
+    /// The last words are written, or given up.
+    left: bool,
     /// When the driver wakes by itself.
     armed: Option<Instant>,
     /// Those who wait for something that is not one channel's.
@@ -119,6 +124,22 @@ impl State {
         None
     }
 
+    /// Puts the writer back.
+    fn put_writer(&mut self, mut writer: Writer) {
+        if std::mem::take(&mut self.retry) {
+            writer.unblock();
+        }
+        self.writer = Some(writer);
+    }
+
+    /// Has the writer tried again. Called by the driver, which is what the stream wakes.
+    fn unblock_writer(&mut self) {
+        match &mut self.writer {
+            Some(writer) => writer.unblock(),
+            None => self.retry = true,
+        }
+    }
+
     /// Whether there is output that nobody writes and nobody is going to be woken for.
     fn has_unwritten(&mut self) -> bool {
         let waits = self.core.send().has_output();
@@ -164,9 +185,11 @@ impl Engine {
             state: Mutex::new(State {
                 core: Core::new(send),
                 writer: Some(Writer::new(link.writer)),
+                retry: false,
                 driver: Waker::noop().clone(),
                 io: None,
                 ended: None,
+                left: false,
                 armed: None,
                 progress: Waiters::default(),
             }),
@@ -195,7 +218,7 @@ impl Engine {
         let mut turns = TURNS;
         while let Some(mut writer) = state.take_writer() {
             if turns == 0 {
-                state.writer = Some(writer);
+                state.put_writer(writer);
                 due = true;
                 break;
             }
@@ -205,7 +228,7 @@ impl Engine {
             drop(state);
             let written = writer.write(&mut Context::from_waker(&waker));
             state = self.lock();
-            state.writer = Some(writer);
+            state.put_writer(writer);
             if let Err(error) = written {
                 state.io.get_or_insert(error);
                 due = true;
@@ -298,6 +321,11 @@ impl Engine {
     /// Waits until the connection has ended.
     pub(crate) async fn wait_ended(&self) -> Arc<Ended> {
         self.progress(|state| state.ended.clone()).await
+    }
+
+    /// Waits until the connection has ended, and its last words are written or given up.
+    pub(crate) async fn wait_left(&self) {
+        self.progress(|state| state.left.then_some(())).await;
     }
 
     /// Waits for something that is not one channel's.
