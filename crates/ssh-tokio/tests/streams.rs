@@ -1,43 +1,10 @@
-//! Our client and our server in one process, over loopback.
+//! What only this driver can do: a connection over a channel of another one, halves in tasks.
 
 mod common;
 
 use common::{connect, noise, options, server, within};
-use ssh_tokio::{Client, Error, ExitStatus};
+use ssh_tokio::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-#[tokio::test]
-async fn a_command_gives_its_output_and_status() {
-    within(20, async {
-        let (_server, address) = server().await;
-        let client = connect(address).await;
-        let output = client.exec("greet 7").await.unwrap();
-        assert_eq!(output.stdout, b"hello\n");
-        assert_eq!(output.stderr, b"problem\n");
-        assert_eq!(output.exit, ExitStatus::Exited(7));
-        let output = client.exec("killed").await.unwrap();
-        assert_eq!(output.exit.to_string(), "ended by signal TERM: enough");
-        assert!(matches!(
-            client.exec("refused").await,
-            Err(Error::RequestRefused)
-        ));
-        client.disconnect().await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_mebibytes_come_back_as_they_went() {
-    within(60, async {
-        let (_server, address) = server().await;
-        let client = connect(address).await;
-        let input = noise(1, 8 << 20);
-        let output = client.exec_with_input("echo", &input).await.unwrap();
-        assert!(output.stdout == input);
-        assert!(output.exit.success());
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn a_connection_runs_over_a_channel_of_another_one() {
