@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn main() -> ExitCode {
     let result = match env::var(CHILD).as_deref() {
         Ok("blocking") => Job::parse(env::args().skip(1)).and_then(|job| blocking(&job)),
-        Ok(_) => Job::parse(env::args().skip(1)).and_then(|job| tokio(&job)),
+        Ok(_) => Job::parse(env::args().skip(1)).and_then(tokio),
         Err(_) => compare(),
     };
     match result {
@@ -412,12 +412,13 @@ fn blocking(job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tokio(job: &Job) -> Result<(), Failure> {
+/// In a task, as services are: the future of `block_on` is polled a round later than its wake-up.
+fn tokio(job: Job) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        let options = ssh_tokio::ConnectOptions::new(login(job)?).config(config(job)?);
+    runtime.block_on(runtime.spawn(async move {
+        let options = ssh_tokio::ConnectOptions::new(login(&job)?).config(config(&job)?);
         let client = ssh_tokio::Client::connect_tcp(&*job.address, options).await?;
         let mut channel = client.open_session().await?;
         channel.exec(job.command()).await?;
@@ -454,5 +455,5 @@ fn tokio(job: &Job) -> Result<(), Failure> {
         }
         client.disconnect().await;
         Ok(())
-    })
+    }))?
 }

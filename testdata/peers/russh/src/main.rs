@@ -28,11 +28,12 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    println!("{}", runtime.block_on(run(&job))?);
+    println!("{}", runtime.block_on(runtime.spawn(run(job)))??);
     Ok(())
 }
 
-async fn run(job: &Job) -> Result<String, Failure> {
+/// In a task, as services are: the future of `block_on` is polled a round later than its wake-up.
+async fn run(job: Job) -> Result<String, Failure> {
     let mut preferred = Preferred::DEFAULT.clone();
     preferred.cipher = Cow::Owned(vec![
         cipher::Name::try_from(&*job.cipher).map_err(|()| "cipher")?,
