@@ -28,6 +28,10 @@ fuzz:
 bench:
     cargo bench --workspace
 
+# 10,000 connections over the event loop of the examples, in two processes of one thread each.
+connections:
+    cargo build --release -p ssh-examples --examples && cargo run --release -p ssh-examples --example mio_client -- --connections 10000
+
 # What would be uploaded.
 package:
     .ci/run package

@@ -6,14 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssh_driver::{Ended, Error, Session, Setup, Take, Terminal};
-use ssh_proto::ChannelId;
-use ssh_proto::error::Misuse;
-use ssh_proto::message::{ChannelOpenFailureReason, TerminalSize};
-use ssh_proto::mux::{Exit, OpenTicket, RequestTicket, Stream};
+use ssh_driver::{Accepted, Ended, Error, PendingConnect, PendingStart, Session, Take, Terminal};
+use ssh_proto::message::TerminalSize;
+use ssh_proto::mux::{Exit, Stream};
 
 use crate::channel::{Line, Timeouts};
-use crate::engine::{Engine, Inbox};
+use crate::engine::Engine;
 use crate::forward::join;
 
 /// What a server does for its users. What is not overridden is refused.
@@ -68,55 +66,22 @@ pub trait Handler: Send + Sync + 'static {
 /// A request to start a program. Dropped, it is refused.
 #[derive(Debug)]
 #[must_use = "a request that is dropped is refused"]
-pub struct Start {
-    engine: Arc<Engine>,
-    session: Arc<Session>,
-    setup: Setup,
-    channel: ChannelId,
-    inbox: Arc<Inbox>,
-    ticket: Option<RequestTicket>,
-}
+pub struct Start(pub(crate) PendingStart<Engine>);
 
 impl Start {
-    /// The channel is reserved for this program until it is refused. `None` if another one runs
-    /// on it, has run, or is still being decided on: then it is refused here.
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        session: Arc<Session>,
-        setup: Setup,
-        channel: ChannelId,
-        inbox: Arc<Inbox>,
-        ticket: RequestTicket,
-    ) -> Option<Self> {
-        //= rfc4254#section-6.5
-        //# Only one of these requests can succeed per channel.
-        if !inbox.occupy() {
-            let _ = engine.change(|send| send.refuse_request(ticket));
-            return None;
-        }
-        Some(Self {
-            engine,
-            session,
-            setup,
-            channel,
-            inbox,
-            ticket: Some(ticket),
-        })
-    }
-
     /// Who asks.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.0.session()
     }
 
     /// The terminal that was granted.
     pub const fn terminal(&self) -> Option<&Terminal> {
-        self.setup.terminal.as_ref()
+        self.0.setup().terminal.as_ref()
     }
 
     /// The environment variables that were granted, in order.
     pub fn env(&self) -> &[(Vec<u8>, Vec<u8>)] {
-        &self.setup.env
+        &self.0.setup().env
     }
 
     /// The program runs: its data goes over the channel.
@@ -125,86 +90,33 @@ impl Start {
     ///
     /// [`Error::Closed`] if the client has closed the channel, or if it took too long and was
     /// refused; [`Error::Ended`].
-    pub fn accept(mut self) -> Result<ServerChannel, Error> {
-        let Some(ticket) = self.ticket.take() else {
-            return Err(Error::Closed);
-        };
-        if let Err(error) = self.engine.change(|send| send.accept_request(ticket)) {
-            self.inbox.vacate();
-            return Err(match error {
-                // The ticket has gone with its channel, or with its time.
-                Error::Misuse(Misuse::Token) => Error::Closed,
-                error => error,
-            });
-        }
-        let line = Line::new(
-            self.engine.clone(),
-            self.channel,
-            self.inbox.clone(),
-            Timeouts::default(),
-            None,
-        );
-        Ok(ServerChannel {
-            line: Arc::new(line),
-        })
+    pub fn accept(self) -> Result<ServerChannel, Error> {
+        Ok(ServerChannel::new(self.0.accept()?))
     }
 
     /// The program does not run.
     pub fn refuse(self) {}
 }
 
-impl Drop for Start {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            // Before the client knows, and asks for something else.
-            self.inbox.vacate();
-            // Its time may be over: then it is refused already.
-            let _ = self.engine.change(|send| send.refuse_request(ticket));
-        }
-    }
-}
-
 /// A request to connect to somewhere. Dropped, it is refused.
 #[derive(Debug)]
 #[must_use = "a request that is dropped is refused"]
-pub struct Connect {
-    engine: Arc<Engine>,
-    session: Arc<Session>,
-    host: Vec<u8>,
-    port: u16,
-    ticket: Option<OpenTicket>,
-}
+pub struct Connect(pub(crate) PendingConnect<Engine>);
 
 impl Connect {
-    pub(crate) const fn new(
-        engine: Arc<Engine>,
-        session: Arc<Session>,
-        host: Vec<u8>,
-        port: u16,
-        ticket: OpenTicket,
-    ) -> Self {
-        Self {
-            engine,
-            session,
-            host,
-            port,
-            ticket: Some(ticket),
-        }
-    }
-
     /// Who asks.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.0.session()
     }
 
     /// Where to, as the client wrote it: a name or an address.
     pub fn host(&self) -> &[u8] {
-        &self.host
+        self.0.host()
     }
 
     /// To which port.
     pub const fn port(&self) -> u16 {
-        self.port
+        self.0.port()
     }
 
     /// The connection is there: its data goes over the channel.
@@ -212,22 +124,8 @@ impl Connect {
     /// # Errors
     ///
     /// [`Error::Misuse`] if it took too long; [`Error::Ended`].
-    pub fn accept(mut self) -> Result<ServerChannel, Error> {
-        let Some(ticket) = self.ticket.take() else {
-            return Err(Error::Closed);
-        };
-        let mut state = self.engine.lock();
-        let opened = state.send().accept_channel(ticket);
-        let opened = opened
-            .map(|id| (id, state.core.table().insert(id)))
-            .map_err(|misuse| state.error(misuse));
-        // Also where it failed: the client may be owed a refusal.
-        drop(self.engine.settle(state));
-        let (id, inbox) = opened?;
-        let line = Line::new(self.engine.clone(), id, inbox, Timeouts::default(), None);
-        Ok(ServerChannel {
-            line: Arc::new(line),
-        })
+    pub fn accept(self) -> Result<ServerChannel, Error> {
+        Ok(ServerChannel::new(self.0.accept()?))
     }
 
     /// Accepts, and moves data both ways: [`ServerChannel::join`].
@@ -241,23 +139,8 @@ impl Connect {
     }
 
     /// There is no such connection; `why` is for the client's user to read.
-    pub fn refuse(mut self, why: &str) {
-        self.reject(ChannelOpenFailureReason::CONNECT_FAILED, why);
-    }
-
-    pub(crate) fn reject(&mut self, reason: ChannelOpenFailureReason, why: &str) {
-        if let Some(ticket) = self.ticket.take() {
-            // Its time may be over: then it is refused already.
-            let _ = self
-                .engine
-                .change(|send| send.reject_channel(ticket, reason, why));
-        }
-    }
-}
-
-impl Drop for Connect {
-    fn drop(&mut self) {
-        self.reject(ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED, "");
+    pub fn refuse(self, why: &str) {
+        self.0.refuse(why);
     }
 }
 
@@ -271,6 +154,18 @@ pub struct ServerChannel {
 }
 
 impl ServerChannel {
+    fn new(accepted: Accepted<Engine>) -> Self {
+        let Accepted {
+            driven,
+            channel,
+            slot,
+        } = accepted;
+        let line = Line::new(driven, channel, slot, Timeouts::default(), None);
+        Self {
+            line: Arc::new(line),
+        }
+    }
+
     /// Writes to standard error, where `ServerChannel` itself writes to standard output.
     pub fn stderr(&self) -> ServerStderr<'_> {
         ServerStderr { line: &self.line }

@@ -1,5 +1,5 @@
-//! What a server does with events: [`ServerRole`] takes notes while the state is locked, and asks
-//! the [`Handler`] afterwards.
+//! What a server does with events: [`ServerRole`] notes them while the state is locked, and calls the
+//! [`Handler`] afterwards.
 //!
 //! Invariants: programs and forwards run in threads that are counted for as long as they run,
 //! whatever becomes of their channel, so that a client that opens, starts and closes again and again
@@ -10,11 +10,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
-use ssh_driver::{Asked, Core, Ended, Handlers, Notes, Program, Running, Session, Terminal};
-use ssh_proto::message::ChannelOpenFailureReason;
-use ssh_proto::mux::{OpenTicket, RequestTicket};
-use ssh_proto::server::ServerEvent;
-use ssh_proto::{ChannelId, PeerEvent};
+use ssh_driver::{
+    Core, Ended, PendingConnect, PendingStart, Program, Running, Serve, Serving, Session, Terminal,
+};
+use ssh_proto::PeerEvent;
 use ssh_server::HostKeys;
 
 use crate::engine::{Engine, Inbox, Role};
@@ -24,12 +23,12 @@ use crate::socket::OsRandom;
 
 /// What a server does with events of one connection.
 pub(crate) struct ServerRole {
-    session: Arc<Session>,
-    handler: Arc<dyn Handler>,
-    host_keys: HostKeys,
-    notes: Notes<Inbox>,
-    handlers: Handlers<Seat>,
+    handler: Code,
+    serving: Serving<Engine, Seat>,
 }
+
+/// The code of users.
+struct Code(Arc<dyn Handler>);
 
 impl ServerRole {
     pub(crate) fn new(
@@ -40,30 +39,24 @@ impl ServerRole {
         seat: Seat,
     ) -> Self {
         Self {
-            session,
-            handler,
-            host_keys,
-            notes: Notes::default(),
-            handlers: Handlers::new(handlers, seat),
+            handler: Code(handler),
+            serving: Serving::new(session, host_keys, handlers, seat),
         }
     }
+}
 
-    fn start(
-        &mut self,
-        engine: &Arc<Engine>,
-        channel: ChannelId,
-        inbox: Arc<Inbox>,
-        program: Program,
-        ticket: RequestTicket,
-    ) {
-        let (engine, session) = (engine.clone(), self.session.clone());
-        let setup = self.notes.setup(channel);
-        let start = Start::new(engine, session, setup, channel, inbox, ticket);
-        // What is dropped here is refused.
-        let Some((start, running)) = start.zip(self.handlers.take()) else {
-            return;
-        };
-        spawn(&self.handler, running, move |handler| match program {
+impl Serve<Engine, Seat> for Code {
+    fn pty(&mut self, session: &Session, terminal: &Terminal) -> bool {
+        self.0.pty(session, terminal)
+    }
+
+    fn env(&mut self, session: &Session, name: &[u8], value: &[u8]) -> bool {
+        self.0.env(session, name, value)
+    }
+
+    fn start(&mut self, program: Program, request: PendingStart<Engine>, running: Running<Seat>) {
+        let start = Start(request);
+        self.spawn(running, move |handler| match program {
             Program::Command(command) => handler.exec(start, &command),
             Program::Shell => handler.shell(start),
             Program::Subsystem(name) => handler.subsystem(start, &name),
@@ -71,94 +64,44 @@ impl ServerRole {
         });
     }
 
-    fn connect(&mut self, engine: &Arc<Engine>, host: Vec<u8>, port: u16, ticket: OpenTicket) {
-        let (engine, session) = (engine.clone(), self.session.clone());
-        let mut connect = Connect::new(engine, session, host, port, ticket);
-        match self.handlers.take() {
-            Some(running) => spawn(&self.handler, running, move |handler| {
-                handler.direct_tcpip(connect);
-            }),
-            None => connect.reject(ChannelOpenFailureReason::RESOURCE_SHORTAGE, ""),
-        }
+    fn connect(&mut self, request: PendingConnect<Engine>, running: Running<Seat>) {
+        let connect = Connect(request);
+        self.spawn(running, move |handler| handler.direct_tcpip(connect));
     }
 }
 
-/// Runs the handler in a thread. What it was to answer is refused if there is none.
-fn spawn(
-    handler: &Arc<dyn Handler>,
-    running: Running<Seat>,
-    run: impl FnOnce(&dyn Handler) + Send + 'static,
-) {
-    let handler = handler.clone();
-    let spawned = thread::Builder::new()
-        .name("ssh-program".into())
-        .spawn(move || {
-            let _running = running;
-            run(&*handler);
-        });
-    drop(spawned);
+impl Code {
+    /// Runs the handler in a thread. What it was to answer is refused if there is none.
+    fn spawn(&self, running: Running<Seat>, run: impl FnOnce(&dyn Handler) + Send + 'static) {
+        let handler = self.0.clone();
+        let spawned = thread::Builder::new()
+            .name("ssh-program".into())
+            .spawn(move || {
+                let _running = running;
+                run(&*handler);
+            });
+        drop(spawned);
+    }
 }
 
 impl Role for ServerRole {
     fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>) {
-        match event {
-            PeerEvent::Channel(event) => {
-                let (send, table) = core.parts();
-                self.notes.channel_event(send, table, event);
-            }
-            PeerEvent::Server(ServerEvent::Sign(request)) => {
-                if let Some(server) = core.server() {
-                    // Misuse is the end of the connection, and that is an event of its own.
-                    let _ = self.host_keys.sign(request, server, &mut OsRandom);
-                }
-            }
-            // What is not answered is refused.
-            _ => {}
-        }
+        self.serving.event(core, event, &mut OsRandom);
     }
 
     fn unlocked(&mut self, engine: &Arc<Engine>) {
-        for asked in self.notes.take_asked() {
-            let (granted, ticket) = match asked {
-                Asked::Pty(channel, inbox, terminal, ticket) => {
-                    let ask = |terminal: &Terminal| self.handler.pty(&self.session, terminal);
-                    (self.notes.pty(channel, &inbox, terminal, ask), ticket)
-                }
-                Asked::Env(channel, name, value, ticket) => {
-                    let ask =
-                        |name: &[u8], value: &[u8]| self.handler.env(&self.session, name, value);
-                    (self.notes.env(channel, name, value, ask), ticket)
-                }
-                Asked::Start(channel, inbox, program, ticket) => {
-                    self.start(engine, channel, inbox, program, ticket);
-                    continue;
-                }
-                Asked::Connect(host, port, ticket) => {
-                    self.connect(engine, host, port, ticket);
-                    continue;
-                }
-                _ => continue,
-            };
-            // The channel may be gone, and then nobody wants the answer.
-            let _ = engine.change(|send| {
-                if granted {
-                    send.accept_request(ticket)
-                } else {
-                    send.refuse_request(ticket)
-                }
-            });
-        }
+        self.serving.ask(engine, &mut self.handler);
     }
 
     fn ended(&mut self, ended: &Arc<Ended>) {
-        self.handler.ended(&self.session, ended);
+        self.handler.0.ended(self.serving.session(), ended);
     }
 }
 
 impl fmt::Debug for ServerRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerRole")
-            .field("session", &self.session)
+            .field("serving", &self.serving)
             .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@
 //! | the receiving half, and what input means | [`Intake`], [`Role`], [`Watch`] |
 //! | output on its way to the socket | [`Outbox`] |
 //! | a client's way in | [`Settings`], [`LoggingIn`] |
-//! | a server's connections, and what their clients ask for | [`ServerOptions`], [`Places`], [`Notes`], [`Handlers`] |
+//! | a server's connections, and what their clients ask for | [`ServerOptions`], [`Places`], [`Serving`] |
 //! | what users see | [`Error`], [`Ended`], [`ExitStatus`], [`Output`], [`Pty`], [`Observer`] |
 //!
 //! Nothing here waits, locks, or knows a socket.
@@ -39,6 +39,7 @@ mod outbox;
 mod places;
 mod queue;
 mod server_options;
+mod serving;
 mod settings;
 mod table;
 mod watch;
@@ -51,12 +52,15 @@ pub use half::Half;
 pub use intake::{Host, Intake, Role};
 pub use logging_in::{Ask, Heard, LoggingIn, Reason};
 pub use mailbox::{Mailbox, Take, Taken};
-pub use notes::{Asked, Handlers, MAX_ENV, Notes, Program, Running, Session, Setup, Terminal};
+pub use notes::{MAX_ENV, Program, Running, Session, Setup, Terminal};
 pub use observer::{Nobody, Observer, Seen};
 pub use outbox::Outbox;
 pub use places::{Place, Places};
 pub use queue::Queue;
 pub use server_options::{AnyUsers, ServerOptions};
+pub use serving::{Accepted, Driven, PendingConnect, PendingStart, Serve, Serving};
+#[doc(hidden)]
+pub use settings::names;
 pub use settings::{KEEPALIVE, Settings};
 pub use table::{Shared, Table, release};
 pub use watch::Watch;

@@ -88,8 +88,7 @@ pub enum Program {
 
 /// What user code is to be asked.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Asked<S> {
+pub(crate) enum Asked<S> {
     /// Whether a program may have a terminal: [`Notes::pty`].
     Pty(ChannelId, Arc<S>, Terminal, RequestTicket),
     /// Whether a program may have an environment variable: [`Notes::env`].
@@ -102,7 +101,7 @@ pub enum Asked<S> {
 
 /// The notes of one connection.
 #[derive(Debug)]
-pub struct Notes<S> {
+pub(crate) struct Notes<S> {
     setups: HashMap<ChannelId, Setup>,
     asked: Vec<Asked<S>>,
 }
@@ -118,7 +117,7 @@ impl<S> Default for Notes<S> {
 
 impl<S: Shared> Notes<S> {
     /// An event that does not concern the users of one channel alone.
-    pub fn channel_event(
+    pub(crate) fn channel_event(
         &mut self,
         send: &mut SendSide,
         table: &mut Table<S>,
@@ -228,12 +227,12 @@ impl<S: Shared> Notes<S> {
     }
 
     /// What is to be asked since this was called last.
-    pub fn take_asked(&mut self) -> Vec<Asked<S>> {
+    pub(crate) fn take_asked(&mut self) -> Vec<Asked<S>> {
         std::mem::take(&mut self.asked)
     }
 
     /// Whether the terminal is granted: one for a channel, and only where `allow` says so.
-    pub fn pty(
+    pub(crate) fn pty(
         &mut self,
         channel: ChannelId,
         slot: &S,
@@ -252,7 +251,7 @@ impl<S: Shared> Notes<S> {
     }
 
     /// Whether the variable is granted: within the limits, and only where `allow` says so.
-    pub fn env(
+    pub(crate) fn env(
         &mut self,
         channel: ChannelId,
         name: Vec<u8>,
@@ -270,7 +269,7 @@ impl<S: Shared> Notes<S> {
     }
 
     /// What was granted on a channel so far.
-    pub fn setup(&self, channel: ChannelId) -> Setup {
+    pub(crate) fn setup(&self, channel: ChannelId) -> Setup {
         self.setups.get(&channel).cloned().unwrap_or_default()
     }
 }
@@ -279,7 +278,7 @@ impl<S: Shared> Notes<S> {
 /// has returned: the place of the connection, so that a client that connects again and again runs
 /// into a limit too.
 #[derive(Debug)]
-pub struct Handlers<P> {
+pub(crate) struct Handlers<P> {
     most: usize,
     running: Arc<AtomicUsize>,
     place: Arc<P>,
@@ -300,7 +299,7 @@ impl<P> Drop for Running<P> {
 
 impl<P> Handlers<P> {
     /// At most so many at a time.
-    pub fn new(most: usize, place: P) -> Self {
+    pub(crate) fn new(most: usize, place: P) -> Self {
         Self {
             most,
             running: Arc::default(),
@@ -308,12 +307,12 @@ impl<P> Handlers<P> {
         }
     }
 
-    /// A place for one more. Only one owner may take places.
-    pub fn take(&mut self) -> Option<Running<P>> {
-        if self.running.load(Ordering::SeqCst) >= self.most {
-            return None;
-        }
-        self.running.fetch_add(1, Ordering::SeqCst);
+    /// A place for one more.
+    pub(crate) fn take(&self) -> Option<Running<P>> {
+        let one_more = |running| (running < self.most).then_some(running + 1);
+        self.running
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+            .ok()?;
         Some(Running {
             count: self.running.clone(),
             _place: self.place.clone(),

@@ -8,6 +8,76 @@ use ssh_proto::config::{ClientConfig, Keepalive};
 
 use crate::observer::{Nobody, Observer};
 
+/// The methods that every driver's options have, for a type with a field `settings`: written once,
+/// since a method of another crate's type cannot be.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! settings_methods {
+    () => {
+        /// Sets the configuration of the protocol: algorithms, limits, deadlines. How long logging in
+        /// may take is `deadlines.authentication` there. A keepalive there goes before the one here.
+        #[must_use]
+        pub fn config(mut self, config: $crate::names::ClientConfig) -> Self {
+            self.settings.config = config;
+            self
+        }
+
+        /// Sets how long connecting to all addresses may take together; `None` leaves it to the
+        /// operating system, as it is for finding the addresses of a name where that cannot be
+        /// given up.
+        #[must_use]
+        pub const fn connect_timeout(mut self, timeout: Option<core::time::Duration>) -> Self {
+            self.settings.connect_timeout = timeout;
+            self
+        }
+
+        /// Sets how long opening a channel, a request on a channel (`exec`, `shell`, `pty`, ...) or
+        /// `Client::rekey` may take; `None` is for ever, as long as the connection
+        /// lives.
+        #[must_use]
+        pub const fn request_timeout(mut self, timeout: Option<core::time::Duration>) -> Self {
+            self.settings.request_timeout = timeout;
+            self
+        }
+
+        /// Sets how many bytes of output `Client::exec` collects.
+        #[must_use]
+        pub const fn exec_limit(mut self, bytes: usize) -> Self {
+            self.settings.exec_limit = bytes;
+            self
+        }
+
+        /// Asks a silent server for a sign of life after `interval`, and gives it up after `count`
+        /// questions without an answer.
+        #[must_use]
+        pub const fn keepalive(mut self, interval: core::time::Duration, count: u32) -> Self {
+            self.settings.keepalive = Some($crate::names::Keepalive { interval, count });
+            self
+        }
+
+        /// Never asks for a sign of life: a server that vanishes without a word is then noticed by
+        /// timeouts only, where there are any.
+        #[must_use]
+        pub const fn without_keepalive(mut self) -> Self {
+            self.settings.keepalive = None;
+            self
+        }
+
+        /// Sets who is told what happens.
+        #[must_use]
+        pub fn observer(mut self, observer: impl $crate::Observer) -> Self {
+            self.settings.observer = Box::new(observer);
+            self
+        }
+    };
+}
+
+/// What the macro above names.
+#[doc(hidden)]
+pub mod names {
+    pub use ssh_proto::config::{ClientConfig, Keepalive};
+}
+
 /// Asked for unless told otherwise: a peer that vanished is noticed within two minutes.
 pub const KEEPALIVE: Keepalive = Keepalive {
     interval: Duration::from_secs(30),

@@ -52,7 +52,7 @@ impl Out {
 
     /// Mixes fresh randomness into the stream that ephemeral keys are drawn from.
     pub(crate) fn reseed(&mut self) -> Result<(), Error> {
-        Ok(self.streams.reseed(Purpose::Kex, &mut *self.source)?)
+        Ok(self.streams.reseed(&mut *self.source)?)
     }
 
     /// Draws the 64 bits that bind a token to this connection.

@@ -39,7 +39,7 @@ pub(crate) enum Purpose {
     Kex,
     /// Cookies of KEXINIT, which go out in clear.
     Cookie,
-    /// Padding of packets, drawn into a pool by the packet layer.
+    /// Padding of packets, a few bytes for each.
     Padding,
     /// Tokens of gates and tickets.
     Token,
@@ -48,6 +48,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    #[cfg(test)]
     const ALL: [Self; 5] = [
         Self::Kex,
         Self::Cookie,
@@ -67,11 +68,14 @@ impl Purpose {
     }
 }
 
+/// Padding is made so many bytes at a time: it is the only purpose that every packet has.
+const PADDING: usize = 480;
+
 /// One generator per purpose, none of which tells anything about another.
 pub(crate) struct Streams {
     kex: Generator,
     cookie: Generator,
-    padding: Generator,
+    padding: Generator<PADDING>,
     token: Generator,
     signature: Generator,
 }
@@ -80,43 +84,42 @@ impl Streams {
     /// Draws one seed from `random`; afterwards nothing can fail.
     pub(crate) fn new(random: &mut dyn Random) -> Result<Self, RandomError> {
         let seed = draw(random)?;
-        let [kex, cookie, padding, token, signature] =
-            Purpose::ALL.map(|purpose| Generator::new(&seed, purpose.label()));
         Ok(Self {
-            kex,
-            cookie,
-            padding,
-            token,
-            signature,
+            kex: Generator::new(&seed, Purpose::Kex.label()),
+            cookie: Generator::new(&seed, Purpose::Cookie.label()),
+            padding: Generator::new(&seed, Purpose::Padding.label()),
+            token: Generator::new(&seed, Purpose::Token.label()),
+            signature: Generator::new(&seed, Purpose::Signature.label()),
         })
     }
 
     /// Fills all of `out` from the stream of `purpose`.
     pub(crate) fn fill(&mut self, purpose: Purpose, out: &mut [u8]) {
-        self.of(purpose).generate(out);
+        match purpose {
+            Purpose::Kex => self.kex.generate(out),
+            Purpose::Cookie => self.cookie.generate(out),
+            Purpose::Padding => self.padding.generate(out),
+            Purpose::Token => self.token.generate(out),
+            Purpose::Signature => self.signature.generate(out),
+        }
     }
 
-    /// Mixes 32 fresh bytes into the stream of `purpose`: who had learnt its state, loses it.
+    /// Mixes 32 fresh bytes into the stream of ephemeral keys: who had learnt its state, loses it.
     /// What was there is kept, so a weak source does not make it worse.
-    pub(crate) fn reseed(
-        &mut self,
-        purpose: Purpose,
-        random: &mut dyn Random,
-    ) -> Result<(), RandomError> {
+    pub(crate) fn reseed(&mut self, random: &mut dyn Random) -> Result<(), RandomError> {
         let fresh = draw(random)?;
-        self.of(purpose).reseed(&fresh);
+        self.kex.reseed(&fresh);
         Ok(())
     }
 
-    /// The stream of one purpose, to be handed on as a [`Random`].
-    pub(crate) const fn of(&mut self, purpose: Purpose) -> &mut Generator {
-        match purpose {
-            Purpose::Kex => &mut self.kex,
-            Purpose::Cookie => &mut self.cookie,
-            Purpose::Padding => &mut self.padding,
-            Purpose::Token => &mut self.token,
-            Purpose::Signature => &mut self.signature,
-        }
+    /// The stream of ephemeral keys, to be handed on as a [`Random`].
+    pub(crate) const fn kex(&mut self) -> &mut Generator {
+        &mut self.kex
+    }
+
+    /// The stream that hedges signatures, to be handed on as a [`Random`].
+    pub(crate) const fn signature(&mut self) -> &mut Generator {
+        &mut self.signature
     }
 }
 
@@ -211,7 +214,7 @@ mod tests {
     fn q4_a_failing_source_is_an_error_and_no_zero_key() {
         assert_eq!(Streams::new(&mut BrokenRandom).err(), Some(RandomError));
         let (mut a, mut b) = (streams(1), streams(1));
-        assert_eq!(a.reseed(Purpose::Kex, &mut BrokenRandom), Err(RandomError));
+        assert_eq!(a.reseed(&mut BrokenRandom), Err(RandomError));
         assert_eq!(
             take(&mut a, Purpose::Kex, 64),
             take(&mut b, Purpose::Kex, 64)
@@ -219,11 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn reseeding_changes_one_purpose_only() {
+    fn reseeding_changes_the_ephemeral_keys_only() {
         let (mut a, mut b) = (streams(1), streams(1));
         let first = take(&mut a, Purpose::Kex, 10);
         assert_eq!(first, take(&mut b, Purpose::Kex, 10));
-        a.reseed(Purpose::Kex, &mut SeededRandom::new(2)).unwrap();
+        a.reseed(&mut SeededRandom::new(2)).unwrap();
         for purpose in Purpose::ALL {
             let same = take(&mut a, purpose, 64) == take(&mut b, purpose, 64);
             assert_eq!(same, purpose != Purpose::Kex, "{purpose:?}");

@@ -40,13 +40,13 @@ pub enum PasswordCheck {
 }
 
 /// Users that are written down in the program: for tests, demonstrations and devices. Passwords
-/// are held as they are, not hashed.
-#[derive(Default)]
+/// are held as they are, not hashed. Clones share the users, so that each connection can have one.
+#[derive(Clone, Default)]
 pub struct FixedUsers {
-    users: Vec<User>,
+    users: Arc<Vec<User>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct User {
     name: String,
     keys: Option<Arc<AuthorizedKeys>>,
@@ -55,8 +55,8 @@ struct User {
 
 impl FixedUsers {
     /// Nobody.
-    pub const fn new() -> Self {
-        Self { users: Vec::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// A user, who may be known already, gets these keys.
@@ -72,7 +72,8 @@ impl FixedUsers {
     }
 
     fn with(mut self, name: &str, set: impl FnOnce(&mut User)) -> Self {
-        if let Some(user) = self.users.iter_mut().find(|user| user.name == name) {
+        let users = Arc::make_mut(&mut self.users);
+        if let Some(user) = users.iter_mut().find(|user| user.name == name) {
             set(user);
             return self;
         }
@@ -81,7 +82,7 @@ impl FixedUsers {
             ..User::default()
         };
         set(&mut user);
-        self.users.push(user);
+        users.push(user);
         self
     }
 
@@ -161,6 +162,17 @@ mod tests {
         for user in [&b"alice"[..], b"bob", b""] {
             assert_eq!(users.check_password(user, b""), PasswordCheck::Wrong);
         }
+    }
+
+    #[test]
+    fn a_clone_shares_the_users_until_one_of_them_gets_another() {
+        let mut one = FixedUsers::new().with_password("alice", String::from("a"));
+        let mut two = one.clone();
+        assert!(Arc::ptr_eq(&one.users, &two.users));
+        two = two.with_password("bob", String::from("b"));
+        assert_eq!(two.check_password(b"alice", b"a"), PasswordCheck::Right);
+        assert_eq!(two.check_password(b"bob", b"b"), PasswordCheck::Right);
+        assert_eq!(one.check_password(b"bob", b"b"), PasswordCheck::Wrong);
     }
 
     #[test]

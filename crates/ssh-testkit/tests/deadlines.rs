@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use ssh_proto::config::{Keepalive, TransportConfig};
+use ssh_proto::config::{ClientConfig, Keepalive, TransportConfig};
 use ssh_proto::error::{End, Error};
 use ssh_proto::message::{DisconnectReason, Ignore};
 use ssh_proto::time::TimeoutReason;
 use ssh_proto::{Client, Instant, Server};
 use ssh_testkit::raw::{Bench, Stage, Subject};
+use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{Chunking, Fault, Pair, Session, pattern, server_config};
 
 const fn seconds(n: u64) -> Instant {
@@ -195,4 +196,19 @@ fn d4_a_stall_at_any_byte_ends_by_a_deadline() {
             assert!(pair.now <= seconds(300), "{direction} {at}: {:?}", pair.now);
         }
     }
+}
+
+#[test]
+fn output_that_is_empty_gives_its_memory_back_after_a_second_or_when_told() {
+    let random = Box::new(SeededRandom::new(1));
+    let mut client = Client::new(ClientConfig::default(), random).unwrap();
+    client.give_back();
+    let n = client.output().len();
+    assert!(n > 0, "what waits is not given away");
+    client.consume_output(n);
+    assert_eq!(client.poll_timeout(Instant::EPOCH), Some(seconds(1)));
+    assert_eq!(client.timeout_reason(), Some(TimeoutReason::Idle));
+    client.give_back();
+    assert_eq!(client.poll_timeout(Instant::EPOCH), Some(seconds(20)));
+    assert_eq!(client.timeout_reason(), Some(TimeoutReason::Identification));
 }

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use ssh_client::Login;
 use ssh_driver::{Ask, Error, Heard, LoggingIn, Observer, Reason, Settings};
 use ssh_proto::auth::{AuthenticatedBy, SignRequest};
 use ssh_proto::client::ClientSend;
-use ssh_proto::config::{ClientConfig, Keepalive};
 use ssh_proto::key::{Fingerprint, PublicKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -53,59 +51,7 @@ impl ConnectOptions {
         }
     }
 
-    /// Sets the configuration of the protocol: algorithms, limits, deadlines. How long logging in
-    /// may take is `deadlines.authentication` there. A keepalive there goes before the one here.
-    #[must_use]
-    pub fn config(mut self, config: ClientConfig) -> Self {
-        self.settings.config = config;
-        self
-    }
-
-    /// Sets how long connecting to all addresses may take together.
-    #[must_use]
-    pub const fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.settings.connect_timeout = timeout;
-        self
-    }
-
-    /// Sets how long opening a channel, a request on a channel (`exec`, `shell`, `pty`, ...) or
-    /// [`Client::rekey`](crate::Client::rekey) may take; `None` is for ever, as long as the
-    /// connection lives.
-    #[must_use]
-    pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.settings.request_timeout = timeout;
-        self
-    }
-
-    /// Sets how many bytes of output [`Client::exec`](crate::Client::exec) collects.
-    #[must_use]
-    pub const fn exec_limit(mut self, bytes: usize) -> Self {
-        self.settings.exec_limit = bytes;
-        self
-    }
-
-    /// Asks a silent server for a sign of life after `interval`, and gives it up after `count`
-    /// questions without an answer.
-    #[must_use]
-    pub const fn keepalive(mut self, interval: Duration, count: u32) -> Self {
-        self.settings.keepalive = Some(Keepalive { interval, count });
-        self
-    }
-
-    /// Never asks for a sign of life: a server that vanishes without a word is then noticed by
-    /// timeouts only, where there are any.
-    #[must_use]
-    pub const fn without_keepalive(mut self) -> Self {
-        self.settings.keepalive = None;
-        self
-    }
-
-    /// Sets who is told what happens.
-    #[must_use]
-    pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.settings.observer = Box::new(observer);
-        self
-    }
+    ssh_driver::settings_methods!();
 
     /// Decides whether a host key is trusted about which nothing is known. A key that has changed
     /// is never asked about.

@@ -1,20 +1,14 @@
 //! What a server does for its users: [`Handler`], and the requests that it gets.
 
-use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use ssh_driver::{Ended, Error, Mailbox, Session, Setup, Terminal};
-use ssh_proto::ChannelId;
-use ssh_proto::error::Misuse;
-use ssh_proto::message::ChannelOpenFailureReason;
-use ssh_proto::mux::{OpenTicket, RequestTicket};
+use ssh_driver::{Accepted, Ended, Error, PendingConnect, PendingStart, Session, Terminal};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use crate::channel::Channel;
-use crate::engine::{Engine, Inbox};
+use crate::engine::Engine;
 use crate::forward::relay;
 use crate::line::Line;
 
@@ -80,56 +74,24 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// A request to start a program. Dropped, it is refused.
+#[derive(Debug)]
 #[must_use = "a request that is dropped is refused"]
-pub struct Start {
-    engine: Arc<Engine>,
-    session: Arc<Session>,
-    setup: Setup,
-    channel: ChannelId,
-    inbox: Arc<Inbox>,
-    ticket: Option<RequestTicket>,
-}
+pub struct Start(pub(crate) PendingStart<Engine>);
 
 impl Start {
-    /// The channel is reserved for this program until it is refused. `None` if another one runs
-    /// on it, has run, or is still being decided on: then it is refused here.
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        session: Arc<Session>,
-        setup: Setup,
-        channel: ChannelId,
-        inbox: Arc<Inbox>,
-        ticket: RequestTicket,
-    ) -> Option<Self> {
-        //= rfc4254#section-6.5
-        //# Only one of these requests can succeed per channel.
-        if !inbox.with(Mailbox::occupy) {
-            let _ = engine.change(|send| send.refuse_request(ticket));
-            return None;
-        }
-        Some(Self {
-            engine,
-            session,
-            setup,
-            channel,
-            inbox,
-            ticket: Some(ticket),
-        })
-    }
-
     /// Who asks.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.0.session()
     }
 
     /// The terminal that was granted.
     pub const fn terminal(&self) -> Option<&Terminal> {
-        self.setup.terminal.as_ref()
+        self.0.setup().terminal.as_ref()
     }
 
     /// The environment variables that were granted, in order.
     pub fn env(&self) -> &[(Vec<u8>, Vec<u8>)] {
-        &self.setup.env
+        &self.0.setup().env
     }
 
     /// The program runs: its data goes over the channel.
@@ -138,87 +100,33 @@ impl Start {
     ///
     /// [`Error::Closed`] if the client has closed the channel, or if it took too long and was
     /// refused; [`Error::Ended`].
-    pub fn accept(mut self) -> Result<Channel, Error> {
-        let Some(ticket) = self.ticket.take() else {
-            return Err(Error::Closed);
-        };
-        if let Err(error) = self.engine.change(|send| send.accept_request(ticket)) {
-            self.inbox.with(Mailbox::vacate);
-            return Err(match error {
-                // The ticket has gone with its channel, or with its time.
-                Error::Misuse(Misuse::Token) => Error::Closed,
-                error => error,
-            });
-        }
-        let (engine, inbox) = (self.engine.clone(), self.inbox.clone());
-        let channel = Channel::new(Line::new(engine, self.channel, inbox, None, None));
-        channel.ignore_stderr();
-        Ok(channel)
+    pub fn accept(self) -> Result<Channel, Error> {
+        Ok(channel(self.0.accept()?))
     }
 
     /// The program does not run.
     pub fn refuse(self) {}
 }
 
-impl Drop for Start {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.inbox.with(Mailbox::vacate);
-            // Its time may be over: then it is refused already.
-            let _ = self.engine.change(|send| send.refuse_request(ticket));
-        }
-    }
-}
-
-impl fmt::Debug for Start {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Start")
-            .field("session", &self.session)
-            .field("channel", &self.channel)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A request to connect to somewhere. Dropped, it is refused.
+#[derive(Debug)]
 #[must_use = "a request that is dropped is refused"]
-pub struct Connect {
-    engine: Arc<Engine>,
-    session: Arc<Session>,
-    host: Vec<u8>,
-    port: u16,
-    ticket: Option<OpenTicket>,
-}
+pub struct Connect(pub(crate) PendingConnect<Engine>);
 
 impl Connect {
-    pub(crate) const fn new(
-        engine: Arc<Engine>,
-        session: Arc<Session>,
-        host: Vec<u8>,
-        port: u16,
-        ticket: OpenTicket,
-    ) -> Self {
-        Self {
-            engine,
-            session,
-            host,
-            port,
-            ticket: Some(ticket),
-        }
-    }
-
     /// Who asks.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.0.session()
     }
 
     /// Where to, as the client wrote it: a name or an address.
     pub fn host(&self) -> &[u8] {
-        &self.host
+        self.0.host()
     }
 
     /// To which port.
     pub const fn port(&self) -> u16 {
-        self.port
+        self.0.port()
     }
 
     /// The connection is there: its data goes over the channel.
@@ -226,21 +134,8 @@ impl Connect {
     /// # Errors
     ///
     /// [`Error::Misuse`] if it took too long; [`Error::Ended`].
-    pub fn accept(mut self) -> Result<Channel, Error> {
-        let Some(ticket) = self.ticket.take() else {
-            return Err(Error::Closed);
-        };
-        let mut state = self.engine.lock();
-        let opened = state.send().accept_channel(ticket);
-        let opened = opened
-            .map(|id| (id, state.core.table().insert(id)))
-            .map_err(|misuse| state.error(misuse));
-        // Also where it failed: the client may be owed a refusal.
-        self.engine.settle(state);
-        let (id, inbox) = opened?;
-        let channel = Channel::new(Line::new(self.engine.clone(), id, inbox, None, None));
-        channel.ignore_stderr();
-        Ok(channel)
+    pub fn accept(self) -> Result<Channel, Error> {
+        Ok(channel(self.0.accept()?))
     }
 
     /// Accepts, and moves data both ways until both directions have ended, or the channel or the
@@ -255,31 +150,19 @@ impl Connect {
     }
 
     /// There is no such connection; `why` is for the client's user to read.
-    pub fn refuse(mut self, why: &str) {
-        self.reject(ChannelOpenFailureReason::CONNECT_FAILED, why);
-    }
-
-    pub(crate) fn reject(&mut self, reason: ChannelOpenFailureReason, why: &str) {
-        if let Some(ticket) = self.ticket.take() {
-            // Its time may be over: then it is refused already.
-            let _ = self
-                .engine
-                .change(|send| send.reject_channel(ticket, reason, why));
-        }
+    pub fn refuse(self, why: &str) {
+        self.0.refuse(why);
     }
 }
 
-impl Drop for Connect {
-    fn drop(&mut self) {
-        self.reject(ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED, "");
-    }
-}
-
-impl fmt::Debug for Connect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connect")
-            .field("session", &self.session)
-            .field("port", &self.port)
-            .finish_non_exhaustive()
-    }
+/// The channel of a request that was accepted. Clients send nothing but data on theirs.
+fn channel(accepted: Accepted<Engine>) -> Channel {
+    let Accepted {
+        driven,
+        channel,
+        slot,
+    } = accepted;
+    let channel = Channel::new(Line::new(driven, channel, slot, None, None));
+    channel.ignore_stderr();
+    channel
 }

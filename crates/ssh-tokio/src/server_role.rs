@@ -1,16 +1,15 @@
-//! What a server does with events: [`ServerRole`] takes notes while the state is locked, and asks
-//! the [`Handler`] afterwards.
+//! What a server does with events: [`ServerRole`] notes them while the state is locked, and calls the
+//! [`Handler`] afterwards.
 //!
 //! Invariants: programs and forwards run in tasks that are counted for as long as they run, whatever
 //! becomes of their channel. They keep the place of their connection.
 
 use std::sync::Arc;
 
-use ssh_driver::{Asked, Core, Ended, Handlers, Notes, Program, Running, Session, Terminal};
-use ssh_proto::message::ChannelOpenFailureReason;
-use ssh_proto::mux::{OpenTicket, RequestTicket};
-use ssh_proto::server::ServerEvent;
-use ssh_proto::{ChannelId, PeerEvent};
+use ssh_driver::{
+    Core, Ended, PendingConnect, PendingStart, Program, Running, Serve, Serving, Session, Terminal,
+};
+use ssh_proto::PeerEvent;
 use ssh_server::HostKeys;
 
 use crate::engine::{Engine, Inbox, Role};
@@ -20,12 +19,12 @@ use crate::sys::OsRandom;
 
 /// What a server does with events of one connection.
 pub(crate) struct ServerRole<H> {
-    session: Arc<Session>,
-    handler: Arc<H>,
-    host_keys: HostKeys,
-    notes: Notes<Inbox>,
-    handlers: Handlers<Seat>,
+    handler: Code<H>,
+    serving: Serving<Engine, Seat>,
 }
+
+/// The code of users.
+struct Code<H>(Arc<H>);
 
 impl<H: Handler> ServerRole<H> {
     pub(crate) fn new(
@@ -36,30 +35,23 @@ impl<H: Handler> ServerRole<H> {
         seat: Seat,
     ) -> Self {
         Self {
-            session,
-            handler,
-            host_keys,
-            notes: Notes::default(),
-            handlers: Handlers::new(handlers, seat),
+            handler: Code(handler),
+            serving: Serving::new(session, host_keys, handlers, seat),
         }
     }
+}
 
-    fn start(
-        &mut self,
-        engine: &Arc<Engine>,
-        channel: ChannelId,
-        inbox: Arc<Inbox>,
-        program: Program,
-        ticket: RequestTicket,
-    ) {
-        let (engine, session) = (engine.clone(), self.session.clone());
-        let setup = self.notes.setup(channel);
-        let start = Start::new(engine, session, setup, channel, inbox, ticket);
-        // What is dropped here is refused.
-        let Some((start, running)) = start.zip(self.handlers.take()) else {
-            return;
-        };
-        let handler = self.handler.clone();
+impl<H: Handler> Serve<Engine, Seat> for Code<H> {
+    fn pty(&mut self, session: &Session, terminal: &Terminal) -> bool {
+        self.0.pty(session, terminal)
+    }
+
+    fn env(&mut self, session: &Session, name: &[u8], value: &[u8]) -> bool {
+        self.0.env(session, name, value)
+    }
+
+    fn start(&mut self, program: Program, request: PendingStart<Engine>, running: Running<Seat>) {
+        let (handler, start) = (self.0.clone(), Start(request));
         spawn(running, async move {
             match program {
                 Program::Command(command) => handler.exec(start, command).await,
@@ -70,14 +62,8 @@ impl<H: Handler> ServerRole<H> {
         });
     }
 
-    fn connect(&mut self, engine: &Arc<Engine>, host: Vec<u8>, port: u16, ticket: OpenTicket) {
-        let (engine, session) = (engine.clone(), self.session.clone());
-        let mut connect = Connect::new(engine, session, host, port, ticket);
-        let Some(running) = self.handlers.take() else {
-            connect.reject(ChannelOpenFailureReason::RESOURCE_SHORTAGE, "");
-            return;
-        };
-        let handler = self.handler.clone();
+    fn connect(&mut self, request: PendingConnect<Engine>, running: Running<Seat>) {
+        let (handler, connect) = (self.0.clone(), Connect(request));
         spawn(running, async move { handler.direct_tcpip(connect).await });
     }
 }
@@ -92,56 +78,14 @@ fn spawn(running: Running<Seat>, call: impl Future<Output = ()> + Send + 'static
 
 impl<H: Handler> Role for ServerRole<H> {
     fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>) {
-        match event {
-            PeerEvent::Channel(event) => {
-                let (send, table) = core.parts();
-                self.notes.channel_event(send, table, event);
-            }
-            PeerEvent::Server(ServerEvent::Sign(request)) => {
-                if let Some(server) = core.server() {
-                    // Misuse is the end of the connection, and that is an event of its own.
-                    let _ = self.host_keys.sign(request, server, &mut OsRandom);
-                }
-            }
-            // What is not answered is refused.
-            _ => {}
-        }
+        self.serving.event(core, event, &mut OsRandom);
     }
 
     fn unlocked(&mut self, engine: &Arc<Engine>) {
-        for asked in self.notes.take_asked() {
-            let (granted, ticket) = match asked {
-                Asked::Pty(channel, inbox, terminal, ticket) => {
-                    let ask = |terminal: &Terminal| self.handler.pty(&self.session, terminal);
-                    (self.notes.pty(channel, &inbox, terminal, ask), ticket)
-                }
-                Asked::Env(channel, name, value, ticket) => {
-                    let ask =
-                        |name: &[u8], value: &[u8]| self.handler.env(&self.session, name, value);
-                    (self.notes.env(channel, name, value, ask), ticket)
-                }
-                Asked::Start(channel, inbox, program, ticket) => {
-                    self.start(engine, channel, inbox, program, ticket);
-                    continue;
-                }
-                Asked::Connect(host, port, ticket) => {
-                    self.connect(engine, host, port, ticket);
-                    continue;
-                }
-                _ => continue,
-            };
-            // The channel may be gone, and then nobody wants the answer.
-            let _ = engine.change(|send| {
-                if granted {
-                    send.accept_request(ticket)
-                } else {
-                    send.refuse_request(ticket)
-                }
-            });
-        }
+        self.serving.ask(engine, &mut self.handler);
     }
 
     fn ended(&mut self, ended: &Arc<Ended>) {
-        self.handler.ended(&self.session, ended);
+        self.handler.0.ended(self.serving.session(), ended);
     }
 }

@@ -95,16 +95,6 @@ impl Inbox {
         self.lock().mailbox.abandon();
     }
 
-    /// Server: one program runs on a channel. False if it is not the first.
-    pub(crate) fn occupy(&self) -> bool {
-        self.lock().mailbox.occupy()
-    }
-
-    /// Server: the program was refused, and another one may be asked for.
-    pub(crate) fn vacate(&self) {
-        self.lock().mailbox.vacate();
-    }
-
     pub(crate) fn terminal_size(&self) -> Option<TerminalSize> {
         self.lock().mailbox.terminal_size()
     }

@@ -25,7 +25,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
-use ssh_driver::{Core, Ended, Error, Outbox};
+use ssh_driver::{Core, Driven, Ended, Error, Outbox};
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Instant, Peer, PeerEvent, RecvBuf, SendSide};
@@ -320,6 +320,21 @@ impl Engine {
             }
         }
         state.ended.clone()
+    }
+}
+
+impl Driven for Engine {
+    type Slot = Inbox;
+
+    fn settled<R>(&self, change: impl FnOnce(&mut Core<Inbox>) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state.core);
+        drop(self.settle(state));
+        result
+    }
+
+    fn error(&self, misuse: Misuse) -> Error {
+        self.lock().error(misuse)
     }
 }
 

@@ -25,7 +25,6 @@ use crate::message::{
     AuthMethod, ServiceAccept, UserauthBanner, UserauthFailure, UserauthPasswdChangereq,
     UserauthPkOk, UserauthRequest, UserauthSuccess, Wire, number,
 };
-use crate::random::Purpose;
 use crate::time::Instant;
 use crate::transport::{Payload, Phase};
 
@@ -231,7 +230,7 @@ impl ClientSend {
         let algorithm = key.key_type().preferred_signature();
         let public = key.public_key();
         let data = self.signed_data(public, algorithm);
-        let random = self.send.out.streams.of(Purpose::Signature);
+        let random = self.send.out.streams.signature();
         match key.sign(algorithm, &data, random) {
             Ok(signature) => {
                 let method = AuthMethod::Publickey {

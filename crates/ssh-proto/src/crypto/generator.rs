@@ -1,7 +1,7 @@
 //! A deterministic random generator: AES-256 in counter mode with fast key erasure.
 //!
 //! ```text
-//!   key --AES-256-CTR, counter 0--> [ next key 32 | output 480 ]
+//!   key --AES-256-CTR, counter 0--> [ next key 32 | output ]
 //! ```
 //!
 //! The key is replaced in the same step that makes the output, and output is wiped as it is handed
@@ -17,23 +17,25 @@ use super::mac::hmac_sha256;
 use crate::random::{Random, RandomError};
 
 const KEY_LEN: usize = 32;
-const OUTPUT_LEN: usize = 480;
+/// Together with the key one pass of the cipher. Every connection holds several generators, idle
+/// ones too.
+const OUTPUT_LEN: usize = 96;
 
-/// One stream of random bytes. Wiped when dropped.
-pub(crate) struct Generator {
+/// One stream of random bytes, made `N` at a time. Wiped when dropped.
+pub(crate) struct Generator<const N: usize = OUTPUT_LEN> {
     key: [u8; KEY_LEN],
-    output: [u8; OUTPUT_LEN],
+    output: [u8; N],
     /// Where the part of `output` begins that was not handed out yet.
     next: usize,
 }
 
-impl Generator {
+impl<const N: usize> Generator<N> {
     /// A stream that depends on the seed and on the label, and tells nothing of others.
     pub(crate) fn new(seed: &[u8; 32], label: &[u8]) -> Self {
         let mut generator = Self {
             key: [0; KEY_LEN],
-            output: [0; OUTPUT_LEN],
-            next: OUTPUT_LEN,
+            output: [0; N],
+            next: N,
         };
         generator.rekey(seed, label);
         generator
@@ -42,7 +44,7 @@ impl Generator {
     /// Fills all of `out`.
     pub(crate) fn generate(&mut self, mut out: &mut [u8]) {
         while !out.is_empty() {
-            if self.next >= OUTPUT_LEN {
+            if self.next >= N {
                 self.refill();
             }
             let ready = self.output.get_mut(self.next..).unwrap_or_default();
@@ -67,7 +69,7 @@ impl Generator {
     fn rekey(&mut self, secret: &[u8; 32], input: &[u8]) {
         self.key = *hmac_sha256(secret, input);
         self.output.zeroize();
-        self.next = OUTPUT_LEN;
+        self.next = N;
     }
 
     fn refill(&mut self) {
@@ -80,27 +82,27 @@ impl Generator {
     }
 }
 
-impl Drop for Generator {
+impl<const N: usize> Drop for Generator<N> {
     fn drop(&mut self) {
         self.key.zeroize();
         self.output.zeroize();
     }
 }
 
-impl fmt::Debug for Generator {
+impl<const N: usize> fmt::Debug for Generator<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Generator")
     }
 }
 
-impl Random for Generator {
+impl<const N: usize> Random for Generator<N> {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomError> {
         self.generate(out);
         Ok(())
     }
 }
 
-impl rand_core::TryRng for Generator {
+impl<const N: usize> rand_core::TryRng for Generator<N> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -117,7 +119,7 @@ impl rand_core::TryRng for Generator {
     }
 }
 
-impl rand_core::TryCryptoRng for Generator {}
+impl<const N: usize> rand_core::TryCryptoRng for Generator<N> {}
 
 #[cfg(test)]
 mod tests {
@@ -129,13 +131,14 @@ mod tests {
     #[test]
     fn output_is_what_the_construction_says() {
         let seed: [u8; 32] = core::array::from_fn(|i| i as u8);
-        let mut generator = Generator::new(&seed, b"kex");
-        let mut out = [0; 3 * OUTPUT_LEN];
+        const N: usize = 480;
+        let mut generator = Generator::<N>::new(&seed, b"kex");
+        let mut out = [0; 3 * N];
         generator.generate(&mut out);
         for (at, expected) in [
             (0, "a87330d8ef046c6e587140d48018f264"),
-            (OUTPUT_LEN, "2f815aa6bd27158bcf19149bc33dbdc4"),
-            (2 * OUTPUT_LEN, "66bcc5a8f72e93d035e79288ab6e025c"),
+            (N, "2f815aa6bd27158bcf19149bc33dbdc4"),
+            (2 * N, "66bcc5a8f72e93d035e79288ab6e025c"),
         ] {
             assert_eq!(hex::encode(&out[at..at + 16]), expected, "{at}");
         }
@@ -146,20 +149,20 @@ mod tests {
 
     #[test]
     fn what_was_handed_out_is_no_longer_there() {
-        let mut generator = Generator::new(&[1; 32], b"x");
+        let mut generator = Generator::<200>::new(&[1; 32], b"x");
         let mut out = [0; 100];
         generator.generate(&mut out);
         assert_eq!(generator.output[..100], [0; 100]);
         assert_ne!(generator.output[100..132], [0; 32]);
         generator.reseed(&[2; 32]);
-        assert_eq!(generator.output, [0; OUTPUT_LEN]);
+        assert_eq!(generator.output, [0; 200]);
     }
 
     #[test]
     fn words_come_from_the_same_stream() {
         let (mut a, mut b) = (
-            Generator::new(&[1; 32], b"x"),
-            Generator::new(&[1; 32], b"x"),
+            <Generator>::new(&[1; 32], b"x"),
+            <Generator>::new(&[1; 32], b"x"),
         );
         let mut out = [0; 12];
         a.fill(&mut out).unwrap();

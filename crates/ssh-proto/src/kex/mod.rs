@@ -577,7 +577,7 @@ fn sign(
     exchange_hash: &Digest,
     out: &mut Out,
 ) -> Result<Vec<u8>, Error> {
-    let random = out.streams.of(Purpose::Signature);
+    let random = out.streams.signature();
     key.sign(algorithm, exchange_hash.as_ref(), random)
         .map_err(|_| Error::Signer)
 }

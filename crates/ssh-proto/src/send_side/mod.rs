@@ -284,6 +284,13 @@ impl SendSide {
         self.output_moved();
     }
 
+    /// Gives the memory of the output back if nothing is in it. It happens by itself when the
+    /// connection has been idle for a second; this is for loops with so many connections that they
+    /// would rather not wait, since by then the memory of others lies around it.
+    pub fn give_back(&mut self) {
+        self.out.buf.give_back();
+    }
+
     fn output_moved(&mut self) {
         // The peer takes something: the time that it has for the rest begins anew.
         self.timers.stop(Timer::OutputStalled);

@@ -2,9 +2,7 @@
 //!
 //! The caller writes the payload at [`PAYLOAD_OFFSET`] behind the packet's start; [`Sealer::seal`]
 //! writes the two lengths before it, the padding and the tag behind it, and encrypts the whole
-//! where it lies. Padding comes from a pool, so no packet asks the generator for bytes.
-
-use zeroize::Zeroize;
+//! where it lies. Padding comes from a stream of its own, which makes much at a time.
 
 use super::Usage;
 use super::opener::ResetSequence;
@@ -21,14 +19,12 @@ const PLAIN_BLOCK: usize = 8;
 const MIN_PADDING: usize = 4;
 const MAX_PADDING: usize = 16 + MIN_PADDING - 1;
 const MAX_TAG: usize = 64;
-const POOL: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Sealer {
     key: Option<SealingKey>,
     seq: u32,
     used: Usage,
-    pool: Pool,
 }
 
 impl Sealer {
@@ -39,10 +35,6 @@ impl Sealer {
             used: Usage {
                 packets: 0,
                 bytes: 0,
-            },
-            pool: Pool {
-                bytes: [0; POOL],
-                used: POOL,
             },
         }
     }
@@ -95,10 +87,8 @@ impl Sealer {
         let padding_length = u8::try_from(padding).map_err(|_| ROOM)?;
         let [l0, l1, l2, l3] = declared;
         *head = [l0, l1, l2, l3, padding_length];
-        self.pool.fill(
-            rest.get_mut(payload..payload + padding).ok_or(ROOM)?,
-            streams,
-        );
+        let padding = rest.get_mut(payload..payload + padding).ok_or(ROOM)?;
+        streams.fill(Purpose::Padding, padding);
         if let Some(key) = &mut self.key {
             key.seal(self.seq, packet)
                 .map_err(|_| Error::Internal("a packet was not sealed"))?;
@@ -107,31 +97,5 @@ impl Sealer {
         self.used.count(size);
         self.seq = self.seq.wrapping_add(1);
         Ok(size)
-    }
-}
-
-/// Random bytes drawn ahead, for padding.
-struct Pool {
-    bytes: [u8; POOL],
-    used: usize,
-}
-
-impl Pool {
-    fn fill(&mut self, out: &mut [u8], streams: &mut Streams) {
-        if POOL - self.used < out.len() {
-            streams.fill(Purpose::Padding, &mut self.bytes);
-            self.used = 0;
-        }
-        if let Some(bytes) = self.bytes.get_mut(self.used..self.used + out.len()) {
-            out.copy_from_slice(bytes);
-            bytes.zeroize();
-            self.used += out.len();
-        }
-    }
-}
-
-impl core::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Pool({} left)", POOL - self.used)
     }
 }

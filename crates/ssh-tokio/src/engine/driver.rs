@@ -200,9 +200,9 @@ impl<R: Role> Driver<R> {
                 state.armed = Some(due);
             }
         }
-        let ended = state.send().has_ended();
+        let again = state.send().has_ended() || state.has_unwritten();
         drop(state);
-        if ended {
+        if again {
             cx.waker().wake_by_ref();
         }
         if self
@@ -264,7 +264,8 @@ async fn last_words(engine: &Engine) {
 
 /// Reads what still comes and forgets it.
 async fn drain(reader: &mut (dyn AsyncRead + Send + Unpin)) {
-    let mut sink = [0; 4096];
+    // Not in the future itself, which is as large as its largest moment for as long as it lives.
+    let mut sink = vec![0; 4096];
     poll_fn(|cx| {
         for _ in 0..READS {
             let mut buf = ReadBuf::new(&mut sink);

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ssh_driver::{Core, Ended, Error, Host};
+use ssh_driver::{Core, Driven, Ended, Error, Host};
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Carry, Instant, Peer, PeerEvent, SendSide};
@@ -85,6 +85,21 @@ impl Host<Inbox> for Engine {
     }
 }
 
+impl Driven for Engine {
+    type Slot = Inbox;
+
+    fn settled<R>(&self, change: impl FnOnce(&mut Core<Inbox>) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state.core);
+        self.settle(state);
+        result
+    }
+
+    fn error(&self, misuse: Misuse) -> Error {
+        self.lock().error(misuse)
+    }
+}
+
 impl State {
     /// The core.
     pub(crate) fn send(&mut self) -> &mut SendSide {
@@ -102,6 +117,13 @@ impl State {
         }
         self.writer = Some(writer);
         None
+    }
+
+    /// Whether there is output that nobody writes and nobody is going to be woken for.
+    fn has_unwritten(&mut self) -> bool {
+        let waits = self.core.send().has_output();
+        let writer = self.writer.as_ref();
+        self.io.is_none() && writer.is_some_and(|writer| writer.is_idle_with(waits))
     }
 
     /// Tells everybody who may send again: a task that is woken may have given up what it waited

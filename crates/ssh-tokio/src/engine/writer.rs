@@ -33,6 +33,12 @@ impl Writer {
         self.blocked = false;
     }
 
+    /// Whether there is something to write, counting what `waits` in the core, and nothing in the
+    /// way.
+    pub(super) fn is_idle_with(&self, waits: bool) -> bool {
+        !self.blocked && (waits || !self.is_done())
+    }
+
     /// Takes output of the core. False if there is nothing to do.
     pub(super) fn fill(&mut self, send: &mut SendSide) -> bool {
         !self.blocked && (self.outbox.fill(send) || self.dirty)

@@ -85,7 +85,7 @@ pub(super) fn respond(
     let key = EncapsulationKey::new(&(*key).into()).map_err(|_| CryptoError::PeerShare)?;
     let private = curve25519::Ephemeral::generate(streams);
     let classical = private.agree(curve)?;
-    let (ciphertext, mut post_quantum) = key.encapsulate_with_rng(streams.of(Purpose::Kex));
+    let (ciphertext, mut post_quantum) = key.encapsulate_with_rng(streams.kex());
 
     let mut reply = Vec::with_capacity(CIPHERTEXT_LEN + curve25519::PUBLIC_LEN);
     reply.extend_from_slice(&ciphertext);
