@@ -170,7 +170,7 @@ fn round(all: &[Contestant], server: &Server, protection: (&str, &str), what: Wh
                 contestant.name,
                 column(0)
                     .first()
-                    .map_or("-".to_owned(), |best| format!("{best:.2}"))
+                    .map_or_else(|| "-".to_owned(), |best| format!("{best:.2}"))
             ),
         }
     }
