@@ -153,7 +153,7 @@ fn compare(connections: usize) -> Result<(), Failure> {
     let clients = runtime.block_on(connect_all(address, connections))?;
     let took = began.elapsed().as_secs_f64();
     let busy = (server.used()?, used()?);
-    runtime.block_on(tokio::time::sleep(SETTLE));
+    runtime.block_on(async { tokio::time::sleep(SETTLE).await });
     let after = (server.used()?, used()?);
     if after.0.2 != connections + 1 || clients.iter().any(|client| client.ended().is_some()) {
         return Err("a connection has ended".into());
