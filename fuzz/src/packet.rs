@@ -68,6 +68,7 @@ fn open_all(
     chunk: usize,
 ) -> (Vec<Vec<u8>>, Option<Error>) {
     let mut opened = Vec::new();
+    let mut discarded = false;
     let (mut start, mut end) = (0, 0);
     while end < stream.len() {
         end = end.saturating_add(chunk).min(stream.len());
@@ -76,10 +77,20 @@ fn open_all(
             match packets.open(&mut stream[start..end], MAX) {
                 Ok(Front::Missing(n)) => {
                     assert!(n > 0 && there.len() + n <= MAX, "{n} bytes missing");
+                    assert!(!discarded || there.is_empty(), "discarded and left");
                     assert_eq!(stream[start..end], there, "incomplete, and written to");
                     break;
                 }
+                Ok(Front::Discarded(n)) => {
+                    assert_eq!(n, there.len());
+                    let wiped = stream[start..end].iter().all(|b| *b == 0);
+                    assert!(wiped, "unverified text");
+                    discarded = true;
+                    start += n;
+                    break;
+                }
                 Ok(Front::Opened(payload, n)) => {
+                    assert!(!discarded, "opened behind what was forged");
                     assert!(!payload.is_empty() && payload.len() < n && n <= there.len());
                     assert_eq!(stream[start + n..end], there[n..], "written behind the end");
                     start += n;
@@ -88,7 +99,7 @@ fn open_all(
                 Err(error) => {
                     let wiped = stream[start..end].iter().take(16).all(|b| *b == 0);
                     assert!(
-                        wiped || !matches!(error, Error::Integrity),
+                        wiped || discarded || !matches!(error, Error::Integrity),
                         "unverified text"
                     );
                     return (opened, Some(error));

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use crate::random::Fixed;
 
-/// `Limits::window` where the limits are small.
+/// `Limits::window` and `Limits::window_total` where the limits are small.
 const SMALL_WINDOW: u32 = 4096;
+const SMALL_TOTAL: u16 = 8192;
 
 /// What an application decides with and remembers.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(crate) struct Policy<'u> {
     pub(crate) hoards: bool,
     /// What was received on each channel and not released.
     unreleased: BTreeMap<ChannelId, usize>,
-    /// The window of a channel.
+    /// What the window of a channel may grow to.
     pub(crate) window: usize,
 }
 
@@ -489,7 +490,7 @@ fn transport(transport: &mut TransportConfig, config: u8) {
         let limits = &mut transport.limits;
         limits.channels = 3;
         limits.window = SMALL_WINDOW;
-        limits.window_total = 8192;
+        limits.window_total = SMALL_TOTAL.into();
         limits.maximum_packet = 1024;
         limits.tickets = 2;
         limits.requests_unanswered = 2;
@@ -524,12 +525,12 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     }
 }
 
-/// `Limits::window` of a configuration.
+/// `Limits::window_total` of a configuration: no window can grow further.
 pub(crate) const fn window(config: u8) -> usize {
     if config & 1 != 0 {
-        SMALL_WINDOW as usize
+        SMALL_TOTAL as usize
     } else {
-        2 << 20
+        16 << 20
     }
 }
 

@@ -6,7 +6,7 @@
 //! cargo bench -p ssh-blocking --bench channels [-- RUNS [MIB]]
 //! ```
 
-#[path = "../tests/transfer/mod.rs"]
+#[path = "../tests/bodies/transfer.rs"]
 mod transfer;
 
 use std::net::SocketAddr;
@@ -20,6 +20,11 @@ use ssh_blocking::{
 use ssh_keys::SigningKey;
 use ssh_proto::config::Methods;
 use transfer::{Direction, Patterns, carry};
+
+/// What the body knows of the driver.
+mod driver {
+    pub(crate) use ssh_blocking::{Client, Handler, Start};
+}
 
 type Failure = Box<dyn std::error::Error>;
 

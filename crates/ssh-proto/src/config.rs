@@ -184,11 +184,15 @@ pub struct Limits {
     /// Proved by `so_many_channels_may_be_open`.
     pub channels: usize,
     /// The most that a new channel is granted. It gets a fair share of what is left of
-    /// `window_total`, which may be less.
+    /// `window_total`, which may be less. The window grows from there where it limits the peer
+    /// while the application releases what comes.
     ///
     /// Proved by `slow_reader_is_bounded`.
     pub window: u32,
-    /// All windows granted on one connection; at least 1024 for each of `channels`.
+    /// All windows granted on one connection, grown ones included, so also the most received data
+    /// that is not released; at least 1024 for each of `channels`. One channel may grow to about
+    /// three quarters of it; a link is filled by about 1.1 times what is under way in a round
+    /// trip. An eighth is kept for channels that are not open yet.
     ///
     /// Proved by `all_windows_together_are_bounded`.
     pub window_total: u64,

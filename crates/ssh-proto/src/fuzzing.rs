@@ -30,6 +30,8 @@ pub struct Packets {
 pub enum Front {
     /// It is not a whole packet: so many bytes are missing at least.
     Missing(usize),
+    /// It did not verify, so many bytes were thrown away, and more will be before that is said.
+    Discarded(usize),
     /// It was a packet with this payload, and so many bytes long.
     Opened(Vec<u8>, usize),
 }
@@ -87,11 +89,15 @@ impl Packets {
     pub fn open(&mut self, stream: &mut [u8], max: usize) -> Result<Front, Error> {
         let mut consumed = Consumed::default();
         let mut batch = Batch::over(stream, &mut consumed);
-        let payload = match self.opener.next(&mut batch, max, false)? {
-            Packet::Missing(n) => return Ok(Front::Missing(n)),
-            Packet::Payload(payload) => payload.bytes.to_vec(),
+        let front = match self.opener.next(&mut batch, max, false)? {
+            Packet::Missing(n) => Front::Missing(n),
+            Packet::Payload(payload) => Front::Opened(payload.bytes.to_vec(), 0),
         };
-        Ok(Front::Opened(payload, consumed.bytes()))
+        Ok(match (front, consumed.bytes()) {
+            (Front::Opened(payload, _), n) => Front::Opened(payload, n),
+            (Front::Missing(_), n) if n > 0 => Front::Discarded(n),
+            (front, _) => front,
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! The transport ends, or lies, at any place: rows D3, P5 and GI2.
 
+use std::time::Duration;
+
 use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
 use ssh_proto::config::{ClientConfig, ServerConfig};
-use ssh_testkit::sim::{Fault, Pair, Session, pattern, server_config};
+use ssh_testkit::sim::{Chunking, Fault, Pair, Session, pattern, server_config};
 
 fn session() -> Session {
     Session::new(vec![pattern(300, 1), pattern(20, 2)])
@@ -130,4 +132,46 @@ fn p5_flipped_bits_never_alter_data_and_always_end_it() {
 #[ignore = "many minutes: one bit in each byte"]
 fn long_p5_flipped_bits_never_alter_data_and_always_end_it() {
     println!("{} flips", p5(9));
+}
+
+/// What both ends say when a bit of the first packet behind authentication is flipped and `bytes`
+/// of data follow.
+fn after_a_flip(mac: MacAlgorithm, bit: u64, bytes: usize, chunking: Chunking) -> [String; 2] {
+    let (client, server) = configs(CipherAlgorithm::Aes128Ctr, mac);
+    let latency = Duration::from_millis(10);
+    let mut pair = Pair::with(1, client, server)
+        .chunked(chunking)
+        .latency(latency);
+    let mut app = Session::new(vec![pattern(bytes, 1)]);
+    // The command has been accepted; nothing but data follows.
+    assert!(pair.run_until(&mut app, |_, app| app.server.log.has("Request")));
+    pair.up.fault = Fault::FlipBit(8 * pair.up.sent + bit);
+    assert!(pair.run(&mut app));
+    [&app.server.log, &app.client.log].map(|log| log.0.last().expect("an end").clone())
+}
+
+/// Not by the error, not by the DISCONNECT, and not by when they come.
+#[test]
+fn p6_a_forged_length_cannot_be_told_from_a_forged_tag() {
+    let macs = [MacAlgorithm::HmacSha256, MacAlgorithm::HmacSha512];
+    // The length, padding_length, the message number, and data.
+    let bits = || (0..32).chain([33, 39, 41, 1000, 100_000]);
+    for mac in macs {
+        for bit in bits() {
+            let ends = after_a_flip(mac, bit, 500_000, Chunking::Random(40_000));
+            let integrity = "a packet failed its integrity check";
+            assert!(ends[0].contains(integrity), "{mac} {bit}: {ends:?}");
+            assert!(
+                ends[1].contains("SSH_DISCONNECT_MAC_ERROR"),
+                "{mac} {bit}: {ends:?}"
+            );
+        }
+        // With too little behind it for the largest packet, what ends it is a deadline.
+        let mut ends: Vec<_> = bits()
+            .map(|bit| after_a_flip(mac, bit, 100_000, Chunking::Coalesced))
+            .collect();
+        ends.dedup();
+        assert_eq!(ends.len(), 1, "{mac}: {ends:#?}");
+        assert!(ends[0][0].contains("timed out"), "{ends:?}");
+    }
 }

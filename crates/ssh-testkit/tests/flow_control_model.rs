@@ -16,7 +16,8 @@
 //! The rules of this implementation, `Rules::CHOSEN`, are shown here not to deadlock: own
 //! unanswered requests are capped; control messages have room of their own above the mark at which
 //! data is refused, enough for both ends' caps; reading stops only when that room is full too, and
-//! never between our KEXINIT and the peer's.
+//! never between our KEXINIT and the peer's. The requests with which windows are measured are own
+//! requests like those of the application, and count under the same cap.
 //!
 //! The model is small on purpose (pipes of one message, marks of one), because a deadlock of
 //! bounded queues shows with the smallest bounds. Message sizes, windows and the application's own

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ssh_proto::error::{Error, LimitExceeded, PeerMisbehaved};
+use ssh_proto::error::{Error, LimitExceeded, Misuse, PeerMisbehaved};
 use ssh_proto::message::{
     ChannelClose, ChannelData, ChannelEof, ChannelExtendedData, ChannelOpen,
     ChannelOpenConfirmation, ChannelOpenFailure, ChannelOpenFailureReason, ChannelOpenType,
@@ -193,7 +193,7 @@ fn x3<P: Subject>() {
         bench.send(&open_as(0, 1000, 0));
         assert_eq!(bench.raw.numbers(got), [92]);
     } else {
-        bench.peer.open_session().expect("connected");
+        let id = bench.peer.open_session().expect("connected");
         bench.turn();
         bench.message(&ChannelOpenConfirmation {
             recipient_channel: 0,
@@ -202,9 +202,21 @@ fn x3<P: Subject>() {
             maximum_packet_size: 0,
         });
         assert!(bench.seen.log.has("OpenFailed"));
+        // For the application it is gone, although the peer has still to close it.
+        let gone = bench.peer.channel(id).err();
+        assert_eq!(gone, Some(Misuse::NoSuchChannel));
+        assert_eq!(bench.peer.channel_ids().count(), 0);
+        let events = bench.seen.events;
+        for message in [encoded(&data(b"x")), encoded(&adjust(1))] {
+            bench.send(&message);
+        }
+        bench.message(&ChannelEof {
+            recipient_channel: 0,
+        });
         bench.message(&ChannelClose {
             recipient_channel: 0,
         });
+        assert_eq!(bench.seen.events, events, "nothing more is reported");
     }
     bench.lives(&"no packets");
     assert!(bench.seen.channels.is_empty());

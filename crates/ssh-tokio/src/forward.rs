@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -103,29 +103,31 @@ async fn forward(
 }
 
 /// Moves data both ways until both directions have ended, or one has failed, or the channel is over
-/// and the socket takes nothing any more.
+/// and the socket has taken all that came of it, or takes nothing any more.
 pub(crate) async fn relay(mut channel: Channel, stream: TcpStream) -> Result<(), Error> {
-    let taken = AtomicU64::new(0);
+    let progress = Progress::default();
     let mut stream = Counted {
         stream,
-        taken: &taken,
+        progress: &progress,
     };
     let watched = channel.another_writer();
-    let mut stalled = pin!(async {
-        watched.closed().await;
-        loop {
-            let before = taken.load(Ordering::Relaxed);
-            tokio::time::sleep(GRACE).await;
-            if taken.load(Ordering::Relaxed) == before {
-                return;
-            }
-        }
-    });
+    let mut closed = pin!(watched.closed());
+    let mut is_over = false;
+    let mut stalled = pin!(progress.stalled());
     let copy = copy_bidirectional_with_sizes(&mut channel, &mut stream, PIECE, PIECE);
     let mut copy = pin!(copy);
     poll_fn(|cx| {
         if let Poll::Ready(copied) = copy.as_mut().poll(cx) {
             return Poll::Ready(copied.map(drop));
+        }
+        is_over = is_over || closed.as_mut().poll(cx).is_ready();
+        if !is_over {
+            return Poll::Pending;
+        }
+        // What the socket may still say has nobody to hear it. A client that opens and closes
+        // channels to a silent far side must not have tasks left that wait for that.
+        if progress.all.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
         }
         stalled.as_mut().poll(cx).map(Ok)
     })
@@ -133,10 +135,31 @@ pub(crate) async fn relay(mut channel: Channel, stream: TcpStream) -> Result<(),
     Ok(())
 }
 
+/// What a socket has taken.
+#[derive(Default)]
+struct Progress {
+    taken: AtomicU64,
+    /// It was also told that there is no more.
+    all: AtomicBool,
+}
+
+impl Progress {
+    /// Waits until nothing was taken for a while.
+    async fn stalled(&self) {
+        loop {
+            let before = self.taken.load(Ordering::Relaxed);
+            tokio::time::sleep(GRACE).await;
+            if self.taken.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
+    }
+}
+
 /// A stream that counts what it takes.
 struct Counted<'a> {
     stream: TcpStream,
-    taken: &'a AtomicU64,
+    progress: &'a Progress,
 }
 
 impl AsyncRead for Counted<'_> {
@@ -157,7 +180,7 @@ impl AsyncWrite for Counted<'_> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
         if let Poll::Ready(Ok(n)) = written {
-            self.taken.fetch_add(n as u64, Ordering::Relaxed);
+            self.progress.taken.fetch_add(n as u64, Ordering::Relaxed);
         }
         written
     }
@@ -167,6 +190,10 @@ impl AsyncWrite for Counted<'_> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        if shut.is_ready() {
+            self.progress.all.store(true, Ordering::Relaxed);
+        }
+        shut
     }
 }

@@ -1,10 +1,10 @@
-//! The matrix for people: at the end of a run, and in `docs/interop.md`.
+//! The matrix in `docs/interop.md`.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::matrix::{Column, Outcome, Peer, Results, Row, Side};
+use crate::interop::matrix::{Column, Outcome, Results, Row};
+use crate::interop::table;
 
 const HEAD: &str = "\
 # Interoperability
@@ -25,59 +25,8 @@ pub(crate) fn to_be_updated() -> bool {
     std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1")
 }
 
-/// The matrix, one column for each peer and role.
-pub(crate) fn table(results: &Results) -> String {
-    let rows = Row::all().into_iter().map(|row| {
-        let mut cells = vec![row.to_string()];
-        cells.extend(Column::all().into_iter().map(|column| {
-            let outcome = results.of(column, row);
-            outcome.map_or("-", Outcome::text).to_owned()
-        }));
-        cells
-    });
-    let cells: Vec<_> = std::iter::once(heading()).chain(rows).collect();
-    let width = |i: usize| {
-        cells
-            .iter()
-            .map(|row| row[i].len())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<_> = (0..cells[0].len()).map(width).collect();
-    let mut text = String::new();
-    for (n, row) in cells.iter().enumerate() {
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(text, "| {cell:width$} ");
-        }
-        text.push_str("|\n");
-        if n == 0 {
-            text.extend(
-                widths
-                    .iter()
-                    .map(|width| format!("|{}", "-".repeat(width + 2))),
-            );
-            text.push_str("|\n");
-        }
-    }
-    text
-}
-
-fn heading() -> Vec<String> {
-    let columns = Column::all().into_iter().map(|column| match column.side {
-        Side::OurClient => format!("our client, {column}"),
-        Side::OurServer => format!("{column}, our server"),
-    });
-    std::iter::once(String::new()).chain(columns).collect()
-}
-
 /// Writes the file, if everything was tried.
 pub(crate) fn update(results: &Results) -> Result<(), String> {
-    let mut versions = String::from("\n");
-    for peer in Peer::ALL {
-        let missing = || format!("{} was not there", peer.name());
-        let version = results.version_of(peer).ok_or_else(missing)?;
-        let _ = writeln!(versions, "- {}: `{version}`", peer.name());
-    }
     for column in Column::all() {
         if Row::all()
             .iter()
@@ -86,7 +35,7 @@ pub(crate) fn update(results: &Results) -> Result<(), String> {
             return Err(format!("{column} was not tried"));
         }
     }
-    let text = format!("{HEAD}{versions}\n{}", table(results));
+    let text = format!("{HEAD}\n{}", table::shown(results));
     fs::write(file(), text).map_err(|error| error.to_string())
 }
 
@@ -102,7 +51,7 @@ pub(crate) fn compare_shape() -> Result<(), String> {
             cells.map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
         });
     let stale = |what: &str| Err(format!("{what}: update it, UPDATE_DOCS=1"));
-    if rows.next() != Some(heading()) || rows.next().is_none() {
+    if rows.next() != Some(table::heading()) || rows.next().is_none() {
         return stale("docs/interop.md has other columns");
     }
     for row in Row::all() {

@@ -5,7 +5,7 @@
 //! and says how much that was, and a request that does not fit is refused without a change.
 
 use super::flow::{Blocked, Flow, Half};
-use super::{ChannelId, Mux, RequestId, Stream, encoded_len, grant};
+use super::{ChannelId, Mux, RequestId, Stream, encoded_len};
 use crate::error::{Misuse, RequestError};
 use crate::message::{
     ChannelClose, ChannelEof, ChannelRequest, ChannelRequestType, TerminalModes, TerminalSize,
@@ -136,8 +136,8 @@ impl<'a> Channel<'a> {
     /// Closes the channel (RFC 4254 section 5.3). What the peer still sends is dropped;
     /// [`Closed`](super::ChannelEvent::Closed) follows when the peer has closed it too.
     ///
-    /// A channel that is still opening is given up: nothing is reported of it any more, and it is
-    /// closed should the peer confirm it.
+    /// A channel that is still opening is given up: its id is void from now on, nothing is reported
+    /// of it any more, and it is closed should the peer confirm it.
     ///
     /// # Errors
     ///
@@ -168,14 +168,7 @@ impl<'a> Channel<'a> {
     /// [`split`](crate::Client::split): than was granted). [`Misuse::NoSuchChannel`] if the channel
     /// is gone meanwhile, and then there is nothing to be done.
     pub fn release(&mut self, n: usize) -> Result<(), Misuse> {
-        let flow = self.flow()?;
-        if !flow.release(n) {
-            return Err(Misuse::ReleasedTooMuch);
-        }
-        if let Some(flow) = self.mux.flow_mut(self.id) {
-            grant(flow, self.out);
-        }
-        Ok(())
+        self.mux.release(self.id, n, self.out)
     }
 
     /// How many bytes [`send`](Self::send) would accept now, but for the framing of packets after

@@ -7,7 +7,7 @@
 //!   sending:    sent <= allowed              credit = allowed - sent
 //!   receiving:  released <= received <= granted   (`received` is kept by the receive side; where
 //!                                                 the halves are apart only released <= granted)
-//!               granted <= released + window
+//!               granted <= released + window   (while a window falls back, by less and less more)
 //! ```
 //!
 //! The end, for each direction on its own:
@@ -22,6 +22,13 @@ use alloc::collections::VecDeque;
 use super::RequestId;
 use super::replies::Replies;
 use crate::send::Share;
+
+/// Credit is granted in as many steps a window: what is owed but not granted yet is as good as a
+/// smaller window.
+const GRANTS: u32 = 16;
+/// But a message is not spent on less than this or, where the window is small, on less than half of
+/// it.
+const STEP: u32 = 64 * 1024;
 
 /// How far one direction has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +56,14 @@ pub(crate) struct Flow {
     sent: u64,
     granted: u64,
     released: u64,
+    /// How much may be granted and not released: `window.rs` moves it.
     window: u32,
+    /// Where it started, and what it falls back to.
+    base: u32,
+    /// It gave half of its window to another channel and does not take it back at once.
+    yielded: bool,
+    /// The total of `released` from which on its consumption is measured again.
+    next_measure: u64,
     /// What the application was handed, where both halves have one owner.
     delivered: Option<u64>,
     pub(super) sending: Half,
@@ -61,7 +75,8 @@ pub(crate) struct Flow {
     pub(super) replies: Replies,
     /// Our requests that have no reply yet.
     pub(super) asked: VecDeque<RequestId>,
-    /// The open failed here although the peer confirmed: its close is not news.
+    /// It was given up while opening, or the open failed here although the peer confirmed: the
+    /// application has heard the last of it, and the peer's answer or close is not news.
     pub(super) stillborn: bool,
 }
 
@@ -81,6 +96,9 @@ impl Flow {
             granted: window as u64,
             released: 0,
             window,
+            base: window,
+            yielded: false,
+            next_measure: 0,
             delivered: Some(0),
             sending: Half::Open,
             receiving: Half::Open,
@@ -174,19 +192,80 @@ impl Flow {
         };
     }
 
-    /// Credit to grant now: nothing while less than half a window is owed, or when no data can
-    /// follow anyway.
+    /// What it takes of `Limits::window_total`: its window, or the credit that is still out from
+    /// when its window was larger. After the peer's EOF nothing more can come, whatever was
+    /// granted.
+    pub(super) fn held(&self) -> u64 {
+        let (end, least) = match self.receiving {
+            Half::Open => (self.granted, self.window),
+            Half::Eof | Half::Closed => (self.delivered.unwrap_or(self.granted), self.base),
+        };
+        end.saturating_sub(self.released).max(u64::from(least))
+    }
+
+    pub(super) const fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Whether the application is behind with what it was handed. Where nobody can tell what that
+    /// is, what it releases in a round trip must do.
+    pub(super) fn lags(&self) -> bool {
+        let delivered = self.delivered.unwrap_or(self.released);
+        delivered.saturating_sub(self.released) > u64::from(self.window / 4)
+    }
+
+    /// Whether credit is worth sending: not when no data can follow anyway.
+    fn takes_credit(&self) -> bool {
+        self.remote.is_some() && self.receiving == Half::Open && self.sending != Half::Closed
+    }
+
+    /// Whether data may still come.
+    #[cfg(test)]
+    pub(super) fn receives(&self) -> bool {
+        self.receiving == Half::Open
+    }
+
+    /// Credit that may be granted, if it is enough for a message.
+    fn owed(&self) -> Option<u64> {
+        let owed = (self.released + u64::from(self.window)).checked_sub(self.granted)?;
+        let step = (self.window / GRANTS).max(STEP).min(self.window / 2).max(1);
+        (self.takes_credit() && owed >= u64::from(step)).then_some(owed)
+    }
+
+    /// Whether credit is due, and with it a new measure of what it is used for.
+    pub(super) fn measure_is_due(&self) -> bool {
+        self.owed().is_some() && self.released >= self.next_measure
+    }
+
+    /// Takes the credit to grant now.
     pub(super) fn take_owed(&mut self) -> Option<u32> {
-        let useful = self.receiving == Half::Open && self.sending != Half::Closed;
-        if self.remote.is_none() || !useful {
-            return None;
-        }
-        let owed = self.released + u64::from(self.window) - self.granted;
-        if owed < u64::from(self.window / 2).max(1) {
-            return None;
-        }
+        let owed = self.owed()?;
         self.granted += owed;
         u32::try_from(owed).ok()
+    }
+
+    /// Moves the window, and measures again once a new one makes a difference: when as much has
+    /// been consumed as the smaller of both. Less is never revoked: the window falls to its new
+    /// size as data is released.
+    pub(super) fn resize(&mut self, window: u32) {
+        self.next_measure = self.released + u64::from(self.window.min(window));
+        self.window = window.max(self.base);
+    }
+
+    /// Whether its window has grown.
+    pub(super) const fn may_yield(&self) -> bool {
+        self.window > self.base
+    }
+
+    /// Gives half of the window away, as far as it has grown.
+    pub(super) fn give_half(&mut self) {
+        self.window = (self.window / 2).max(self.base);
+        self.yielded = true;
+    }
+
+    /// Whether it gave way since it was last asked.
+    pub(super) const fn has_yielded(&mut self) -> bool {
+        core::mem::replace(&mut self.yielded, false)
     }
 
     /// Its turn after waiting: so much before the next one.

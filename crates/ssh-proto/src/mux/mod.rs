@@ -4,6 +4,7 @@
 //!   Mux    the table of channels (the number on the wire is the slot), who waits to send,
 //!          replies owed in order, tickets that the application holds
 //!   Flow   one channel: windows as totals that only grow, and the two half-closes
+//!   window how large the windows are that we grant, and when they change
 //! ```
 //!
 //! Invariants: `sent <= allowed <= sent + 2^32 - 1` and `released <= granted` for every channel;
@@ -16,6 +17,7 @@ mod flow;
 mod incoming;
 mod replies;
 mod tickets;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -29,11 +31,11 @@ pub(crate) use incoming::Incoming;
 use replies::Replies;
 pub(crate) use tickets::Tickets;
 pub use tickets::{GlobalTicket, OpenTicket, RequestTicket, Ticket};
+use window::Measure;
 
 use crate::config::{Limits, TransportConfig};
 use crate::error::{Misuse, RequestError};
-use crate::message::{ChannelOpen, ChannelOpenType, ChannelWindowAdjust, GlobalRequest};
-use crate::message::{GlobalRequestType, Wire};
+use crate::message::{ChannelOpen, ChannelOpenType, GlobalRequest, GlobalRequestType, Wire};
 use crate::out::Out;
 use crate::send::Share;
 use crate::transport::Role;
@@ -83,6 +85,8 @@ enum Asked {
     Forward(Forward),
     CancelForward(Forward),
     Keepalive,
+    /// What a channel consumes in a round trip.
+    Measure,
     Other,
 }
 
@@ -101,8 +105,10 @@ pub(crate) struct Mux {
     channel_types: Vec<alloc::string::String>,
     slots: Vec<Slot>,
     open: usize,
-    /// The sum of the windows of all channels.
-    window_granted: u64,
+    /// What all channels hold of `Limits::window_total`, see [`Flow::held`].
+    windows_held: u64,
+    /// The measure that is under way.
+    measure: Option<Measure>,
     /// Channels that could send but for room in the output, by share, in the order in which they
     /// were blocked.
     interactive: VecDeque<u32>,
@@ -128,8 +134,6 @@ pub(crate) struct Mux {
 const QUANTUM: u64 = 64 * 1024;
 /// Room below this is not worth a packet.
 const MIN_ROOM: usize = 256;
-/// What a channel is granted at least.
-const MIN_WINDOW: u64 = 1024;
 
 impl Mux {
     pub(crate) const fn new(
@@ -143,7 +147,8 @@ impl Mux {
             channel_types,
             slots: Vec::new(),
             open: 0,
-            window_granted: 0,
+            windows_held: 0,
+            measure: None,
             interactive: VecDeque::new(),
             bulk: VecDeque::new(),
             asked: VecDeque::new(),
@@ -195,33 +200,21 @@ impl Mux {
             .filter(|_| slot.generation == id.generation)
     }
 
-    /// Whether `id` names a channel that exists.
+    /// Whether `id` names a channel that exists for the application. One that was given up, or
+    /// failed here, has a slot until the peer is done with it, and nobody's interest.
     pub(crate) fn contains(&self, id: ChannelId) -> bool {
-        self.flow(id).is_some()
+        self.flow(id).is_some_and(|flow| !flow.stillborn)
     }
 
-    /// Every channel that exists.
+    /// Every channel that exists for the application.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> {
         self.slots.iter().enumerate().filter_map(|(slot, place)| {
-            place.flow.as_ref()?;
+            place.flow.as_ref().filter(|flow| !flow.stillborn)?;
             Some(ChannelId {
                 slot: u32::try_from(slot).ok()?,
                 generation: place.generation,
             })
         })
-    }
-
-    /// The window for one more channel: a fair share of what is left, so that every channel that
-    /// `Limits::channels` allows still gets one.
-    fn next_window(&self) -> u32 {
-        let limits = self.limits();
-        let left = limits.window_total.saturating_sub(self.window_granted);
-        let others = limits.channels.saturating_sub(self.open + 1) as u64;
-        let floor = (limits.window_total / limits.channels.max(1) as u64)
-            .min(u64::from(limits.maximum_packet));
-        let spare = left.saturating_sub(floor.saturating_mul(others + 1));
-        let window = (floor + spare / 8).min(left).min(u64::from(limits.window));
-        u32::try_from(window.max(MIN_WINDOW.min(left))).unwrap_or(u32::MAX)
     }
 
     /// Puts a channel into the lowest free slot.
@@ -238,7 +231,7 @@ impl Mux {
             self.slots.len() - 1
         });
         let place = self.slots.get_mut(slot)?;
-        self.window_granted = self.window_granted.saturating_add(u64::from(flow.window()));
+        self.windows_held = self.windows_held.saturating_add(flow.held());
         self.open += 1;
         place.flow = Some(Box::new(flow));
         Some(ChannelId {
@@ -257,7 +250,7 @@ impl Mux {
         };
         place.generation = place.generation.wrapping_add(1);
         self.open = self.open.saturating_sub(1);
-        self.window_granted = self.window_granted.saturating_sub(u64::from(flow.window()));
+        self.windows_held = self.windows_held.saturating_sub(flow.held());
         self.unanswered = self.unanswered.saturating_sub(flow.awaiting());
         self.tickets.forget_channel(slot);
         self.interactive.retain(|waiting| *waiting != slot);
@@ -389,15 +382,6 @@ impl Mux {
         Ok(id)
     }
 
-    /// Credit that was withheld while messages were held.
-    pub(crate) fn flush_credit(&mut self, out: &mut Out) {
-        for slot in &mut self.slots {
-            if let Some(flow) = &mut slot.flow {
-                grant(flow, out);
-            }
-        }
-    }
-
     /// Whether somebody who was blocked can send now.
     pub(crate) fn next_writable(&mut self, out: &Out) -> Option<ChannelId> {
         if out.is_holding() {
@@ -462,12 +446,14 @@ impl Mux {
     /// The halves are apart from now on: what is delivered cannot be counted.
     pub(crate) fn stop_counting(&mut self) {
         self.counts = false;
+        self.windows_held = 0;
         for flow in self
             .slots
             .iter_mut()
             .filter_map(|slot| slot.flow.as_deref_mut())
         {
             flow.deliver(None);
+            self.windows_held = self.windows_held.saturating_add(flow.held());
         }
     }
 
@@ -476,19 +462,6 @@ impl Mux {
             Share::All => &mut self.interactive,
             Share::Half => &mut self.bulk,
         }
-    }
-}
-
-/// Grants what is owed once it is half a window: one small message for much data.
-fn grant(flow: &mut Flow, out: &mut Out) {
-    if out.is_holding() {
-        return;
-    }
-    if let Some(bytes_to_add) = flow.take_owed() {
-        out.message(&ChannelWindowAdjust {
-            recipient_channel: flow.remote(),
-            bytes_to_add,
-        });
     }
 }
 

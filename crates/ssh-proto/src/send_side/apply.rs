@@ -239,8 +239,8 @@ impl SendSide {
         let out = &mut self.out;
         let incoming = match number {
             number::SSH_MSG_GLOBAL_REQUEST => self.mux.on_global_request(bytes, out, now)?,
-            number::SSH_MSG_REQUEST_SUCCESS => self.mux.on_global_reply(bytes, true)?,
-            number::SSH_MSG_REQUEST_FAILURE => self.mux.on_global_reply(bytes, false)?,
+            number::SSH_MSG_REQUEST_SUCCESS => self.mux.on_global_reply(bytes, true, out)?,
+            number::SSH_MSG_REQUEST_FAILURE => self.mux.on_global_reply(bytes, false, out)?,
             number::SSH_MSG_CHANNEL_OPEN => self.mux.on_open(bytes, out, now)?,
             number::SSH_MSG_CHANNEL_OPEN_CONFIRMATION => self.mux.on_confirmation(bytes, out)?,
             number::SSH_MSG_CHANNEL_OPEN_FAILURE => self.mux.on_open_failure(bytes)?,

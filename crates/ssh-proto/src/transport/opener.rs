@@ -5,6 +5,14 @@
 //!     `-- a copy is decrypted to learn the length; nothing is written before all of it is there
 //! ```
 //!
+//! Where the length is encrypted and only the MAC over the plaintext vouches for it
+//! (encrypt-and-MAC), what becomes of a forged one must not tell what it decrypted to
+//! (CVE-2008-5161). A bad length, a bad tag and a bad anything else therefore look the same from
+//! outside: input is taken until the largest packet of the phase could have ended, at the cost of
+//! opening one, and then the integrity check has failed. No deadline of its own runs meanwhile, as
+//! none runs for a packet that is not all there yet: one would tell the two apart. The wait ends
+//! with authentication's deadline, by keepalive, or when the next key exchange is not answered.
+//!
 //! Invariants: the length is compared with the limit of the phase before it is used for anything;
 //! an incomplete packet is left exactly as it arrived; a packet that fails its check is wiped;
 //! every packet counts in `seq`, and one set of keys never sees 2^32 of them.
@@ -20,6 +28,8 @@ const PLAIN_BLOCK: usize = 8;
 /// padding_length, one byte of payload, and the least padding.
 const MIN_LENGTH: usize = 1 + 1 + MIN_PADDING;
 const MIN_PADDING: usize = 4;
+/// How much is asked for at a time of what will be thrown away.
+const DISCARD_STEP: usize = 16 * 1024;
 
 /// What stands at the front of a batch.
 #[derive(Debug)]
@@ -54,6 +64,8 @@ pub(crate) struct Opener {
     seq: u32,
     /// Size on the wire of the packet at the front, once its length was accepted.
     need: Option<usize>,
+    /// A packet did not verify, and so much is still thrown away before that is said.
+    discard: Option<usize>,
     used: Usage,
 }
 
@@ -63,6 +75,7 @@ impl Opener {
             key: None,
             seq: 0,
             need: None,
+            discard: None,
             used: Usage {
                 packets: 0,
                 bytes: 0,
@@ -72,7 +85,10 @@ impl Opener {
 
     /// The size of the packet at the front, tag included, or the least there can be.
     pub(crate) fn need(&self) -> usize {
-        self.need.unwrap_or_else(|| self.first_len())
+        match self.discard {
+            Some(left) => left.min(DISCARD_STEP),
+            None => self.need.unwrap_or_else(|| self.first_len()),
+        }
     }
 
     pub(crate) const fn used(&self) -> Usage {
@@ -95,6 +111,9 @@ impl Opener {
         max: usize,
         secret: bool,
     ) -> Result<Packet<'b>, Error> {
+        if self.discard.is_some() {
+            return self.discard(batch, secret);
+        }
         let available = batch.rest().len();
         let need = match self.need {
             Some(need) => need,
@@ -103,34 +122,66 @@ impl Opener {
                 let Some(first) = batch.rest().get(..first_len) else {
                     return Ok(Packet::Missing(first_len - available));
                 };
-                let need = self.accept_length(first, max)?;
-                self.need = Some(need);
-                need
+                let declared = self.declared(first)?;
+                match self.accept_length(declared, max) {
+                    Ok(need) => *self.need.insert(need),
+                    Err(_) if self.is_encrypt_and_mac() => {
+                        self.discard = Some(max);
+                        return self.discard(batch, secret);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         };
         let Some(packet) = batch.take(need, secret) else {
             return Ok(Packet::Missing(need - available));
         };
         self.need = None;
-        self.open(packet).map(Packet::Payload)
+        match self.open(packet) {
+            Err(Error::Integrity) if self.is_encrypt_and_mac() => {
+                self.discard = Some(max.saturating_sub(need));
+                self.discard(batch, secret)
+            }
+            opened => opened.map(Packet::Payload),
+        }
     }
 
-    /// The size on the wire of the packet that begins with `first`.
-    fn accept_length(&mut self, first: &[u8], max: usize) -> Result<usize, Error> {
-        let seq = self.seq;
-        let (declared, block, length_is_aligned, tag) = match &mut self.key {
-            Some(key) => (
-                key.packet_length(seq, first).map_err(integrity)?,
-                key.block_len(),
-                key.length_is_aligned(),
-                key.tag_len(),
-            ),
-            None => {
-                let length = first
-                    .first_chunk::<4>()
-                    .map_or(0, |b| u32::from_be_bytes(*b));
-                (length, PLAIN_BLOCK, true, 0)
-            }
+    /// Throws away what has come, of as much as is left to be thrown away.
+    fn discard<'b>(&mut self, batch: &mut Batch<'b>, secret: bool) -> Result<Packet<'b>, Error> {
+        let left = self.discard.unwrap_or(0);
+        let there = left.min(batch.rest().len());
+        if let (Some(bytes), Some(key)) = (batch.take(there, secret), &mut self.key) {
+            key.waste(bytes);
+        }
+        let left = left - there;
+        self.discard = Some(left);
+        if left == 0 {
+            return Err(Error::Integrity);
+        }
+        Ok(Packet::Missing(left.min(DISCARD_STEP)))
+    }
+
+    fn is_encrypt_and_mac(&self) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(OpeningKey::is_encrypt_and_mac)
+    }
+
+    /// The `packet_length` of the packet that begins with `first`.
+    fn declared(&mut self, first: &[u8]) -> Result<u32, Error> {
+        match &mut self.key {
+            Some(key) => key.packet_length(self.seq, first).map_err(integrity),
+            None => Ok(first
+                .first_chunk::<4>()
+                .map_or(0, |b| u32::from_be_bytes(*b))),
+        }
+    }
+
+    /// The size on the wire of a packet with this `packet_length`.
+    fn accept_length(&self, declared: u32, max: usize) -> Result<usize, Error> {
+        let (block, length_is_aligned, tag) = match &self.key {
+            Some(key) => (key.block_len(), key.length_is_aligned(), key.tag_len()),
+            None => (PLAIN_BLOCK, true, 0),
         };
         let length = usize::try_from(declared).unwrap_or(usize::MAX);
         //= rfc4253#section-6.1
@@ -210,8 +261,10 @@ fn integrity(error: CryptoError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
     use alloc::vec;
     use alloc::vec::Vec;
+    use std::format;
 
     use super::*;
     use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
@@ -349,6 +402,117 @@ mod tests {
                 let opened = opener.next(&mut batch, 35_000, false);
                 assert!(opened.is_err(), "{mode:?} bit {bit}");
             }
+        }
+    }
+
+    /// The modes of row P6.
+    fn encrypt_and_mac() -> impl Iterator<Item = (CipherAlgorithm, Option<MacAlgorithm>)> {
+        modes()
+            .into_iter()
+            .flatten()
+            .filter(|(_, mac)| mac.is_some_and(|mac| !mac.is_etm()))
+    }
+
+    /// Feeds `stream` in pieces of `chunk`. How much was taken when it failed, and with what.
+    fn outcome(opener: &mut Opener, stream: &[u8], chunk: usize, max: usize) -> (usize, String) {
+        let mut stream = stream.to_vec();
+        let (mut start, mut end) = (0, 0);
+        while end < stream.len() {
+            end = (end + chunk).min(stream.len());
+            let mut consumed = Consumed::default();
+            let mut batch = Batch::over(&mut stream[start..end], &mut consumed);
+            let opened = opener
+                .next(&mut batch, max, false)
+                .map(|packet| match packet {
+                    Packet::Missing(n) => n,
+                    Packet::Payload(payload) => panic!("{payload:?}"),
+                });
+            let taken = consumed.bytes();
+            match opened {
+                Ok(n) => {
+                    assert!(n > 0 && start + taken + n <= max, "{start} {taken} {n}");
+                    assert_eq!(opener.need(), end - start - taken + n);
+                }
+                Err(error) => {
+                    start += taken;
+                    assert!(stream[..start].iter().all(|b| *b == 0), "unverified text");
+                    return (start, format!("{error:?}"));
+                }
+            }
+            start += taken;
+        }
+        (start, "nothing yet".into())
+    }
+
+    #[test]
+    fn p6_whatever_is_wrong_with_a_packet_the_same_is_seen_after_as_much_input() {
+        const MAX: usize = 1000;
+        for mode in encrypt_and_mac() {
+            let (mut sealer, _) = pair(Some(mode));
+            let mut streams = Streams::new(&mut SeededRandom::new(1)).unwrap();
+            let packet = seal(&mut sealer, &mut streams, &[7; 200]);
+            // The length, padding_length, the payload, and the tag.
+            let bits = (0..48).chain([300, 8 * packet.len() - 1]);
+            for bit in bits {
+                let mut stream = packet.clone();
+                stream[bit / 8] ^= 1 << (bit % 8);
+                stream.resize(MAX + 50, 0x5a);
+                for chunk in [1, 15, 16, 17, 64, packet.len(), 999, 2000] {
+                    let (_, mut opener) = pair(Some(mode));
+                    let seen = outcome(&mut opener, &stream, chunk, MAX);
+                    assert_eq!(seen, (MAX, "Integrity".into()), "{mode:?} {bit} {chunk}");
+                    // Nothing is said before.
+                    let (_, mut opener) = pair(Some(mode));
+                    let (_, seen) = outcome(&mut opener, &stream[..MAX - 1], chunk, MAX);
+                    assert_eq!(seen, "nothing yet", "{mode:?} {bit} {chunk}");
+                }
+            }
+        }
+    }
+
+    /// Not even somebody who has the keys is told more.
+    #[test]
+    fn p6_an_impossible_length_in_a_packet_that_would_verify() {
+        const MAX: usize = 1000;
+        for mode in encrypt_and_mac() {
+            let lengths = (0..=5).chain([11, 13, 29, 45, 1000, 1 << 31, u32::MAX]);
+            for length in lengths {
+                let (cipher, mac) = mode;
+                let key = vec![1; cipher.key_len()];
+                let iv = vec![2; cipher.iv_len()];
+                let mac_key = vec![3; mac.map_or(0, |mac| mac.key_len())];
+                let mut sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key).unwrap();
+                let size = usize::try_from(length).unwrap().clamp(16, 512) + 4;
+                let mut stream = vec![4; size + sealing.tag_len()];
+                stream[..4].copy_from_slice(&length.to_be_bytes());
+                sealing.seal(0, &mut stream).unwrap();
+                stream.resize(MAX, 0);
+                let (_, mut opener) = pair(Some(mode));
+                let seen = outcome(&mut opener, &stream, 100, MAX);
+                assert_eq!(seen, (MAX, "Integrity".into()), "{mode:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn p6_what_is_wrong_behind_a_good_mac_is_said() {
+        for (cipher, mac) in encrypt_and_mac() {
+            let key = vec![1; cipher.key_len()];
+            let iv = vec![2; cipher.iv_len()];
+            let mac_key = vec![3; mac.map_or(0, |mac| mac.key_len())];
+            let mut sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key).unwrap();
+            let mut stream = vec![0; 32 + sealing.tag_len()];
+            // A padding of three bytes.
+            stream[..5].copy_from_slice(&[0, 0, 0, 28, 3]);
+            sealing.seal(0, &mut stream).unwrap();
+            let (_, mut opener) = pair(Some((cipher, mac)));
+            let mut consumed = Consumed::default();
+            let mut batch = Batch::over(&mut stream, &mut consumed);
+            let error = opener.next(&mut batch, 35_000, false).unwrap_err();
+            assert!(matches!(
+                error,
+                Error::PeerMisbehaved(PeerMisbehaved::Padding)
+            ));
         }
     }
 }

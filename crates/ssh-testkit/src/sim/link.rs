@@ -56,7 +56,9 @@ pub struct Link {
     pub sent: u64,
     /// Bytes received so far.
     pub received: u64,
-    pieces: VecDeque<(Instant, VecDeque<u8>)>,
+    /// What is under way, by arrival; of the first piece, from `taken` on.
+    pieces: VecDeque<(Instant, Vec<u8>)>,
+    taken: usize,
     queued: usize,
     /// When the link has finished sending what it was given.
     free_at: Instant,
@@ -82,6 +84,7 @@ impl Link {
             sent: 0,
             received: 0,
             pieces: VecDeque::new(),
+            taken: 0,
             queued: 0,
             free_at: Instant::EPOCH,
             rng: SeededRandom::new(seed),
@@ -100,7 +103,7 @@ impl Link {
         if let Some(transcript) = &mut self.transcript {
             transcript.extend_from_slice(bytes);
         }
-        let mut bytes: VecDeque<u8> = bytes.iter().copied().collect();
+        let mut bytes = bytes.to_vec();
         let begin = self.sent;
         self.sent += bytes.len() as u64;
         match self.fault {
@@ -144,7 +147,8 @@ impl Link {
             .iter()
             .take_while(|(at, _)| *at <= now)
             .map(|(_, piece)| piece.len())
-            .sum();
+            .sum::<usize>()
+            .saturating_sub(self.taken);
         if arrived == 0 {
             return if self.is_at_end() {
                 Received::Closed
@@ -162,12 +166,18 @@ impl Link {
             }
             Chunking::At(_) => most,
         };
-        for place in &mut out[..n] {
-            let (_, piece) = self.pieces.front_mut().expect("counted above");
-            *place = piece.pop_front().expect("pieces are never empty");
-            if piece.is_empty() {
+        let mut place = &mut out[..n];
+        while !place.is_empty() {
+            let (_, piece) = self.pieces.front().expect("counted above");
+            let rest = &piece[self.taken..];
+            let (now, later) = place.split_at_mut(rest.len().min(place.len()));
+            now.copy_from_slice(&rest[..now.len()]);
+            self.taken += now.len();
+            if self.taken == piece.len() {
                 self.pieces.pop_front();
+                self.taken = 0;
             }
+            place = later;
         }
         self.queued -= n;
         self.received += n as u64;

@@ -190,6 +190,12 @@ impl OpeningKey {
         self.layout.tag_len
     }
 
+    /// Whether the length is encrypted and verified together with the rest only, so that it is used
+    /// before anything vouches for it and nobody must learn what came of that.
+    pub(crate) const fn is_encrypt_and_mac(&self) -> bool {
+        self.layout.length_is_aligned
+    }
+
     /// How many bytes of a packet must be there before its length can be learnt.
     pub(crate) const fn first_len(&self) -> usize {
         self.layout.first_len
@@ -222,6 +228,17 @@ impl OpeningKey {
             packet.zeroize();
         }
         opened
+    }
+}
+
+impl OpeningKey {
+    /// Spends on `bytes` what opening a packet of them would cost, and wipes them. For what follows
+    /// a packet that did not verify, when the key is good for nothing else.
+    pub(crate) fn waste(&mut self, bytes: &mut [u8]) {
+        if let OpeningMode::Ctr(key) = &mut self.mode {
+            key.waste(bytes);
+        }
+        bytes.zeroize();
     }
 }
 

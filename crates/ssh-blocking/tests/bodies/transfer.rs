@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::sync::OnceLock;
 use std::thread;
 
-use ssh_blocking::{Client, Handler, Start};
+use crate::driver::{Client, Handler, Start};
 
 /// No power of two, so that nothing that is moved by a block looks right.
 const PERIOD: usize = 65_521;

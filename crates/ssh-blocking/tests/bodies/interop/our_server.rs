@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ssh_blocking::{
+use crate::driver::{
     Connect, Error, FixedUsers, Handler, HostKeys, Server, ServerChannel, ServerOptions, Session,
     Start,
 };
@@ -23,8 +23,8 @@ use ssh_testkit::peers::{
     PATIENCE, PeerError, TempDir,
 };
 
-use crate::matrix::{Column, Peer, Results, Row, Trouble, same};
-use crate::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
+use super::matrix::{Column, Peer, Results, Row, Trouble, same};
+use super::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
 
 const USER: &str = "tester";
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use ssh_blocking::{Channel, Client, ConnectOptions, Error, Login, Observer, Trust};
+use crate::driver::{Channel, Client, ConnectOptions, Error, Login, Observer, Trust};
 use ssh_keys::known_hosts::KnownHosts;
 use ssh_keys::load_private;
 use ssh_proto::ClientConfig;
@@ -20,8 +20,8 @@ use ssh_testkit::peers::{
     TempDir,
 };
 
-use crate::matrix::{Column, Peer, Results, Row, Trouble, same};
-use crate::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
+use super::matrix::{Column, Peer, Results, Row, Trouble, same};
+use super::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
 
 /// Keeps the input in a file, so that its checksum comes first and is the peer's own.
 const COMMAND: &str =

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use ssh_blocking::{Connect, Ended, Handler, Session, Start, Terminal};
+use crate::driver::{Connect, Ended, Handler, Session, Start, Terminal};
 
 /// Runs its own small commands.
 pub(crate) struct Programs;

@@ -9,7 +9,7 @@ use std::thread;
 use sha2::{Digest, Sha256};
 use ssh_testkit::rng::SeededRandom;
 
-use crate::matrix::Trouble;
+use super::matrix::Trouble;
 
 /// Bytes in each direction.
 pub(crate) const SIZE: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Our client and our server in one process, over loopback.
+//! Our client and our server in one process, over loopback: what holds with every driver.
 
 mod common;
 mod transfer;
@@ -10,11 +10,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Programs, noise};
-use ssh_blocking::{
+use crate::driver::{
     Client, ConnectOptions, Error, ExitStatus, FixedUsers, HostKeys, Login, Observer, Pty,
     Required, Server, ServerOptions, Trust,
 };
+use common::{Programs, noise};
 use ssh_keys::SigningKey;
 use ssh_proto::config::Methods;
 use ssh_proto::error::End;
@@ -206,10 +206,9 @@ fn a_local_forward_carries_data_both_ways() {
 }
 
 #[test]
-fn d3_when_the_socket_dies_every_call_that_waits_returns_with_the_reason() {
+fn d3_when_the_connection_dies_every_call_that_waits_returns_with_the_reason() {
     within(20, || {
-        let server = server();
-        let client = connect(&server);
+        let (client, relay) = frozen_client(options());
         let channel = client.open_session().unwrap();
         channel.exec("hang").unwrap();
         thread::scope(|scope| {
@@ -217,7 +216,7 @@ fn d3_when_the_socket_dies_every_call_that_waits_returns_with_the_reason() {
             let writer = scope.spawn(|| (&channel).write_all(&vec![0; 100 << 20]));
             let waiter = scope.spawn(|| channel.wait());
             thread::sleep(Duration::from_millis(200));
-            client.stream().shutdown(Shutdown::Both).unwrap();
+            relay.stop();
             for result in [reader.join().unwrap().map(drop), writer.join().unwrap()] {
                 let error = result.unwrap_err();
                 let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
@@ -463,7 +462,7 @@ fn server_options() -> ServerOptions {
     ServerOptions::new(keys, users).required(Required::AnyOf(Methods::PASSWORD))
 }
 
-fn server() -> Server {
+pub(crate) fn server() -> Server {
     Server::bind("127.0.0.1:0", server_options(), Programs).unwrap()
 }
 
@@ -475,12 +474,15 @@ fn options() -> ConnectOptions {
     ConnectOptions::new(Login::new("alice", trust()).password(String::from("secret")))
 }
 
-fn connect(server: &Server) -> Client {
+pub(crate) fn connect(server: &Server) -> Client {
     Client::connect(server.local_addr(), options()).unwrap()
 }
 
 /// Runs a test that must not hang.
-fn within<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within<T: Send + 'static>(
+    seconds: u64,
+    test: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let (done, wait) = mpsc::channel();
     let thread = thread::spawn(move || {
         let result = test();

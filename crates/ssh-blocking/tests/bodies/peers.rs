@@ -1,32 +1,27 @@
-//! Both roles against OpenSSH, on loopback.
+//! Both roles against OpenSSH, on loopback, with every driver.
 
 mod common;
 
 use std::io::{Read, Write};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use common::noise;
-use libtest_mimic::{Failed, Trial};
-use ssh_blocking::{
+use crate::driver::{
     Client, ConnectOptions, Error, FixedUsers, HostKeys, Login, Observer, ServerOptions, Trust,
 };
+use common::noise;
+use libtest_mimic::{Failed, Trial};
 use ssh_keys::SigningKey;
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::known_hosts::KnownHosts;
 use ssh_keys::load_private;
-use ssh_testkit::harness::{self, peer_test};
+use ssh_testkit::harness::peer_test;
 use ssh_testkit::peers::{
     self, ClientOptions, Credential, KeyPair, KeyType, OpenSshClient, Server, Sshd, TempDir,
 };
 
-fn main() -> ExitCode {
-    harness::run(tests()).exit_code()
-}
-
-fn tests() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         peer_test("our_client_runs_commands_on_sshd", Sshd::find, |sshd| {
             let server = sshd.start(&peers::ServerOptions::default())?;
@@ -163,7 +158,7 @@ fn tests() -> Vec<Trial> {
 struct OurServer {
     client: ClientOptions,
     dir: TempDir,
-    _server: ssh_blocking::Server,
+    _server: crate::driver::Server,
 }
 
 impl OurServer {
@@ -182,7 +177,7 @@ impl OurServer {
             FixedUsers::new().with_keys("alice", authorized.clone())
         })
         .config(config);
-        let server = ssh_blocking::Server::bind("127.0.0.1:0", options, common::Programs)?;
+        let server = crate::driver::Server::bind("127.0.0.1:0", options, common::Programs)?;
         let credential = Credential::Key(user_key.private_path().to_owned());
         let mut client = ClientOptions::new(server.local_addr(), "alice", credential);
         client.host_keys = vec![host_key.public_line().to_owned()];

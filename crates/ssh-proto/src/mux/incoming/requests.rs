@@ -1,0 +1,200 @@
+//! Requests on channels and their replies (RFC 4254 section 5.4).
+//!
+//! What makes no sense for a role is refused without asking; what a program's end is told with is
+//! an event; everything else is a ticket.
+
+use super::super::event::ChannelEvent;
+use super::super::flow::{Flow, Half};
+use super::super::replies::Answer;
+use super::super::tickets::{self, RequestTicket, TicketKind};
+use super::super::{ChannelId, Mux};
+use super::Incoming;
+use crate::error::{Error, Misuse, PeerMisbehaved};
+use crate::message::{ChannelFailure, ChannelRequest, ChannelRequestType, ChannelSuccess, Wire};
+use crate::out::Out;
+use crate::time::Instant;
+use crate::transport::Role;
+
+impl Mux {
+    /// CHANNEL_REQUEST.
+    pub(crate) fn on_request<'b>(
+        &mut self,
+        payload: &'b [u8],
+        out: &mut Out,
+        now: Instant,
+    ) -> Result<Incoming<'b>, Error> {
+        let ChannelRequest {
+            recipient_channel,
+            want_reply,
+            request,
+        } = ChannelRequest::decode(payload)?;
+        let role = self.role;
+        let (channel, flow) = self.peers_flow(recipient_channel)?;
+        if flow.sending == Half::Closed {
+            return Ok(Incoming::Nothing);
+        }
+        let event = match (role, request) {
+            (Role::Client, ChannelRequestType::ExitStatus { exit_status }) => {
+                ChannelEvent::ExitStatus {
+                    channel,
+                    exit_status,
+                }
+            }
+            (
+                Role::Client,
+                ChannelRequestType::ExitSignal {
+                    signal_name,
+                    core_dumped,
+                    error_message,
+                    ..
+                },
+            ) => ChannelEvent::ExitSignal {
+                channel,
+                signal_name,
+                core_dumped,
+                error_message,
+            },
+            _ if refused_by_rule(role, &request) => {
+                if want_reply {
+                    flow.replies.refused()?;
+                    send_replies(flow, out);
+                }
+                return Ok(Incoming::Nothing);
+            }
+            _ => return self.ask_application(channel, request, want_reply, out, now),
+        };
+        if want_reply {
+            flow.replies
+                .answered(Answer::Success(alloc::vec::Vec::new()))?;
+            send_replies(flow, out);
+        }
+        Ok(Incoming::Channel(event))
+    }
+
+    fn ask_application<'b>(
+        &mut self,
+        channel: ChannelId,
+        request: ChannelRequestType<'b>,
+        want_reply: bool,
+        out: &mut Out,
+        now: Instant,
+    ) -> Result<Incoming<'b>, Error> {
+        let minted = self.mint(
+            TicketKind::Request {
+                channel,
+                want_reply,
+            },
+            out,
+            now,
+        );
+        let Some(flow) = self.flow_mut(channel) else {
+            return Ok(Incoming::Nothing);
+        };
+        Ok(match minted {
+            Some((token, nonce)) => {
+                if want_reply {
+                    flow.replies.pending(nonce);
+                }
+                if matches!(request, ChannelRequestType::PtyReq { .. }) {
+                    flow.share = crate::send::Share::All;
+                }
+                let ticket = RequestTicket::new(token);
+                Incoming::Channel(ChannelEvent::Request {
+                    channel,
+                    request,
+                    ticket,
+                })
+            }
+            None => {
+                if want_reply {
+                    flow.replies.refused()?;
+                    send_replies(flow, out);
+                }
+                Incoming::Nothing
+            }
+        })
+    }
+
+    /// The application's answer to a channel request.
+    pub(crate) fn answer_request(
+        &mut self,
+        ticket: &RequestTicket,
+        success: bool,
+        out: &mut Out,
+    ) -> Result<(), Misuse> {
+        let token = tickets::token(ticket);
+        let Some(TicketKind::Request {
+            channel,
+            want_reply,
+        }) = self.tickets.redeem(token)
+        else {
+            return Err(Misuse::Token);
+        };
+        if let Some(flow) = self.flow_mut(channel)
+            && want_reply
+        {
+            let answer = if success {
+                Answer::Success(alloc::vec::Vec::new())
+            } else {
+                Answer::Failure
+            };
+            flow.replies.answer(token.nonce(), answer);
+            if flow.sending != Half::Closed {
+                send_replies(flow, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// CHANNEL_SUCCESS or CHANNEL_FAILURE.
+    pub(crate) fn on_reply<'b>(
+        &mut self,
+        payload: &'b [u8],
+        success: bool,
+    ) -> Result<Incoming<'b>, Error> {
+        let recipient_channel = if success {
+            ChannelSuccess::decode(payload)?.recipient_channel
+        } else {
+            ChannelFailure::decode(payload)?.recipient_channel
+        };
+        let (channel, flow) = self.peers_flow(recipient_channel)?;
+        let request = flow
+            .asked
+            .pop_front()
+            .ok_or(PeerMisbehaved::UnrequestedReply)?;
+        let silent = flow.sending == Half::Closed;
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if silent {
+            return Ok(Incoming::Nothing);
+        }
+        Ok(Incoming::Channel(ChannelEvent::Reply {
+            channel,
+            request,
+            success,
+        }))
+    }
+}
+
+/// Requests that make no sense for a role are refused without asking: programs are started by
+/// clients, and only servers report how they ended.
+fn refused_by_rule(role: Role, request: &ChannelRequestType<'_>) -> bool {
+    use ChannelRequestType as Type;
+    match role {
+        _ if matches!(request, Type::Keepalive | Type::Eow) => true,
+        Role::Client => !matches!(request, Type::XonXoff { .. } | Type::Unknown { .. }),
+        Role::Server => matches!(
+            request,
+            Type::ExitStatus { .. } | Type::ExitSignal { .. } | Type::XonXoff { .. }
+        ),
+    }
+}
+
+pub(super) fn send_replies(flow: &mut Flow, out: &mut Out) {
+    let recipient_channel = flow.remote();
+    while let Some(answer) = flow.replies.next() {
+        match answer {
+            Answer::Success(_) => out.message(&ChannelSuccess { recipient_channel }),
+            Answer::Failure => out.message(&ChannelFailure { recipient_channel }),
+        }
+    }
+}

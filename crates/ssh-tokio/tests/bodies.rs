@@ -1,0 +1,10 @@
+//! Our client and our server in one process, over loopback: what every driver must do.
+
+#[path = "../../ssh-blocking/tests/bodies/lifetimes.rs"]
+mod lifetimes;
+#[path = "../../ssh-blocking/tests/bodies/loopback.rs"]
+mod loopback;
+
+#[path = "facade/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "other bodies need the rest")]
+mod driver;
