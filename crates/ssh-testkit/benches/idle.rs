@@ -35,8 +35,8 @@ const AT_A_TIME: usize = 32;
 const SETTLE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
-    let numbers = env::args().filter_map(|word| word.parse().ok());
-    let connections = numbers.last().unwrap_or(10_000);
+    let mut numbers = env::args().filter_map(|word| word.parse().ok());
+    let connections = numbers.next_back().unwrap_or(10_000);
     let result = match env::var_os(SERVER) {
         Some(_) => serve(connections),
         None => compare(connections),
