@@ -24,9 +24,17 @@ no-std:
 fuzz:
     .ci/run fuzz
 
-# Everything that is measured: bulk transfer beside ssh, one channel and eight.
+# What is measured of the blocking driver: bulk transfer beside ssh, one channel and eight.
 bench:
-    cargo bench --workspace
+    cargo bench -p ssh-blocking --bench bulk --bench channels
+
+# Round trips and bulk transfer of both drivers beside ssh, russh and libssh2, which are built for it.
+bench-peers:
+    cargo bench -p ssh-testkit --bench peers
+
+# What 10,000 idle connections over tokio cost. Both processes need a descriptor for each: ulimit -n.
+bench-idle:
+    cargo bench -p ssh-testkit --bench idle
 
 # 10,000 connections over the event loop of the examples, in two processes of one thread each.
 connections:

@@ -27,12 +27,12 @@ impl Outbox {
     /// nothing to write.
     pub fn fill(&mut self, send: &mut SendSide) -> bool {
         if self.rest().is_empty() {
-            self.at = 0;
             if !send.has_output() {
-                self.bytes.clear();
                 return false;
             }
+            // As long as it is: the core would fill what it takes in exchange, again and again.
             send.take_output(&mut self.bytes);
+            self.at = 0;
         }
         !self.rest().is_empty()
     }

@@ -308,7 +308,8 @@ fn grow(storage: &mut Vec<u8>, size: usize) {
         return;
     }
     if storage.capacity() >= size {
-        storage.resize(storage.capacity(), 0);
+        // No further: where output is taken in exchange for other memory, this is done each time.
+        storage.resize(size, 0);
     } else {
         let size = size.max(storage.len() * 2).max(MIN_STORAGE);
         let mut larger = Vec::with_capacity(size);

@@ -98,7 +98,7 @@ impl Line {
     /// Gives credit back. The channel may have closed in the meantime: then nobody wants it.
     pub(crate) fn release(&self, n: usize) {
         if n > 0 {
-            let _ = self.engine.change(|send| send.channel(self.id)?.release(n));
+            self.engine.release(self.id, n);
         }
     }
 

@@ -25,6 +25,8 @@ use super::{Engine, Inbox, Role};
 const READ_SIZE: usize = 128 * 1024;
 /// Reads in one wake-up, before others have their turn.
 const READS: usize = 8;
+/// After so long without anything to do, memory is given back.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long the last words may take.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the peer may take to close after our last words.
@@ -53,6 +55,10 @@ pub(super) struct Driver<R: Role> {
     reader: Box<dyn AsyncRead + Send + Unpin>,
     role: R,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// A deadline has come.
+    due: bool,
+    /// There may be memory to be given back.
+    busy: bool,
     /// What the stream said.
     io: Option<io::Error>,
     done: bool,
@@ -89,6 +95,8 @@ impl<R: Role> Driver<R> {
             reader,
             role,
             sleep: None,
+            due: false,
+            busy: true,
             io: None,
             done: false,
         }
@@ -114,10 +122,13 @@ impl<R: Role> Driver<R> {
                 state.driver = cx.waker().clone();
             }
             state.unblock_writer();
-            let now = self.engine.clock.now();
-            state.send().handle_timeout(now);
-            // Whatever is due is done below, at the latest by `arm`.
-            drop(self.engine.write(state));
+            if std::mem::take(&mut self.due) {
+                let now = self.engine.clock.now();
+                state.send().handle_timeout(now);
+            } else {
+                self.busy = true;
+            }
+            // What that has to say is written below.
         }
         let end = with_buffer(|rx| {
             if rx.load(&mut self.carry, self.intake.need()).is_err() {
@@ -187,8 +198,9 @@ impl<R: Role> Driver<R> {
     fn arm(&mut self, cx: &mut Context<'_>) {
         let mut state = self.engine.lock();
         let now = self.engine.clock.now();
+        let idle = self.busy.then(|| now + IDLE);
         let due = state.send().poll_timeout(now);
-        if let Some(due) = due
+        if let Some(due) = due.into_iter().chain(idle).min()
             && let Some(at) = self.engine.clock.at(due)
         {
             // A deadline that has moved away is looked at when the old one has come.
@@ -218,6 +230,8 @@ impl<R: Role> Driver<R> {
             state.core.table().give_back();
             drop(state);
             self.sleep = None;
+            self.due = true;
+            self.busy = false;
             cx.waker().wake_by_ref();
         }
     }

@@ -31,7 +31,7 @@ use std::time::Duration;
 use ssh_driver::{Core, Driven, Ended, Error, Host};
 use ssh_proto::error::{End, Misuse, RequestError};
 use ssh_proto::message::DisconnectReason;
-use ssh_proto::{Carry, Instant, Peer, PeerEvent, SendSide};
+use ssh_proto::{Carry, ChannelId, Instant, Peer, PeerEvent, SendSide};
 
 pub(crate) use self::inbox::{Inbox, Waiters};
 use self::writer::Writer;
@@ -206,13 +206,18 @@ impl Engine {
     /// What follows every change to the core: writes what the stream takes at once, wakes those who
     /// may go on, and tells the driver what it has to know.
     pub(crate) fn settle(&self, state: Guard<'_>) {
-        let (state, driver_is_due) = self.write(state);
+        let (mut state, mut driver_is_due) = self.write(state);
+        if let Some(at) = state.core.send().poll_timeout(self.clock.now()) {
+            driver_is_due |= state.armed.is_none_or(|armed| at < armed);
+        }
+        driver_is_due |= state.core.send().has_ended();
         if driver_is_due {
             state.driver.wake_by_ref();
         }
     }
 
-    /// As [`settle`](Self::settle), but only says whether the driver has something to do.
+    /// As [`settle`](Self::settle) for the driver, which looks after its timer later: says only
+    /// whether output is left to it.
     fn write<'e>(&'e self, mut state: Guard<'e>) -> (Guard<'e>, bool) {
         let mut due = false;
         let mut turns = TURNS;
@@ -235,10 +240,6 @@ impl Engine {
             }
         }
         state.wake_writable();
-        if let Some(at) = state.core.send().poll_timeout(self.clock.now()) {
-            due |= state.armed.is_none_or(|armed| at < armed);
-        }
-        due |= state.core.send().has_ended();
         state.progress.wake();
         (state, due)
     }
@@ -287,6 +288,16 @@ impl Engine {
                 Ok(value)
             }
             Err(misuse) => Err(state.error(misuse)),
+        }
+    }
+
+    /// Gives credit back. Most of it is not told to the peer at once, and then there is nothing to
+    /// settle. The channel may be gone: then nobody wants it.
+    pub(crate) fn release(&self, channel: ChannelId, n: usize) {
+        let mut state = self.lock();
+        ssh_driver::release(state.send(), channel, n);
+        if state.send().has_output() {
+            self.settle(state);
         }
     }
 
