@@ -62,7 +62,8 @@ pub(crate) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        lock(&self.shared.places).leave(&mut self.place);
+        let gone = lock(&self.shared.places).leave(&mut self.place);
+        drop(gone);
     }
 }
 

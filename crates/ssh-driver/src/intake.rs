@@ -127,6 +127,8 @@ impl<S: Shared> Intake<S> {
                         while let Some(event) = core.half.pending_event(recv, now) {
                             dispatch(core, role, touched, &mut end, event);
                         }
+                        // What the role has answered at once lets input go on at once.
+                        core.half.begin_poll(recv);
                     });
                     role.unlocked();
                 }

@@ -178,8 +178,8 @@ impl Mailbox {
     /// Takes what fits into `into`.
     pub fn read_ready(&mut self, take: Take, into: &mut [u8]) -> Option<Result<Taken, Error>> {
         let stream = self.pick(take);
-        let n = self.queue(stream).read(into);
-        if n > 0 {
+        if !self.queue(stream).is_empty() {
+            let n = self.queue(stream).read(into);
             self.consumed += n;
             let release = self.release_now(stream);
             let data = Some((stream, n));

@@ -89,10 +89,11 @@ impl<C> Places<C> {
         None
     }
 
-    /// The connection is gone.
-    pub fn leave(&mut self, place: &mut Place) {
-        self.connections.remove(&place.number);
+    /// The connection is gone. What was in its place is to be dropped without the lock.
+    #[must_use]
+    pub fn leave(&mut self, place: &mut Place) -> Option<C> {
         self.logged_in(place);
+        self.connections.remove(&place.number)
     }
 
     /// How many there are.

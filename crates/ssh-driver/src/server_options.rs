@@ -29,8 +29,9 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// Shows these host keys, and lets in who proves to be one of the users by a key; 64
     /// connections at a time, of which 32 may be logging in and 10 of these from one address, and 64
-    /// programs and forwards for each connection. `users` is called once for each connection, with
-    /// the address that it comes from.
+    /// programs and forwards for each connection. `users` is called for each connection, with
+    /// the address that it comes from, and once when the server is made, with 127.0.0.1:0, so that
+    /// what cannot work is said then.
     pub fn new<U: Users + Send + 'static>(
         host_keys: HostKeys,
         users: impl Fn(SocketAddr) -> U + Send + Sync + 'static,

@@ -302,7 +302,10 @@ impl Application for CommandClient {
                     self.tally.logged_in += 1;
                     match client.open_session() {
                         Ok(channel) => seat.run = Some(Box::new(Run::on(channel))),
-                        Err(error) => self.tally.fail(&error),
+                        Err(error) => {
+                            seat.settled = true;
+                            self.tally.fail(&error);
+                        }
                     }
                     return;
                 }

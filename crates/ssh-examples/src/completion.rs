@@ -226,6 +226,8 @@ impl<A: Application, R: Ring> Driver<A, R> {
             let mut buffer = self.shared.written.pop().unwrap_or_default();
             connection.peer.take_output(&mut buffer);
             if connection.deaf {
+                // Input that waited for output to leave goes on.
+                connection.take(&mut [], &mut self.shared, now);
                 continue;
             }
             connection.writing = true;

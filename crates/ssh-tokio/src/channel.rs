@@ -111,18 +111,13 @@ impl Channel {
     ///
     /// [`Error::Closed`], [`Error::Busy`], [`Error::Ended`].
     pub async fn window_change(&self, size: TerminalSize) -> Result<(), Error> {
-        self.line()
-            .tell(ChannelRequestType::WindowChange { size })
-            .await
+        self.writer.window_change(size).await
     }
 
     /// Sends a signal to the program, named without `SIG`. Errors as
     /// [`window_change`](Self::window_change).
     pub async fn signal(&self, name: &str) -> Result<(), Error> {
-        let signal_name = name.as_bytes();
-        self.line()
-            .tell(ChannelRequestType::Signal { signal_name })
-            .await
+        self.writer.signal(name).await
     }
 
     /// Says that nothing more will be written, as `shutdown` does; what the peer writes can still
@@ -141,7 +136,7 @@ impl Channel {
     ///
     /// [`Error::Closed`] if it is closed already; [`Error::Ended`].
     pub fn close(&self) -> Result<(), Error> {
-        self.line().close()
+        self.writer.close()
     }
 
     /// Waits until the channel or the connection is gone.
@@ -157,7 +152,7 @@ impl Channel {
     ///
     /// [`Error::Ended`] if the connection ended first.
     pub async fn wait(&self) -> Result<ExitStatus, Error> {
-        self.line().inbox.wait(|mailbox| mailbox.exit_ready()).await
+        self.writer.wait().await
     }
 
     /// Reads what comes first, from standard output or standard error, and says from which;
@@ -247,12 +242,7 @@ impl Channel {
     /// Server: tells that the program was ended by a signal, named without `SIG`, and closes the
     /// channel. Errors as [`exit`](Self::exit).
     pub async fn exit_signal(&self, signal: &str, message: &str) -> Result<(), Error> {
-        let exit = Exit::Signal {
-            signal_name: signal.as_bytes(),
-            core_dumped: false,
-            error_message: message.as_bytes(),
-        };
-        self.writer.finish(exit).await
+        self.writer.exit_signal(signal, message).await
     }
 
     /// Server: the next signal that the client sends to the program, named without `SIG` and
@@ -262,12 +252,12 @@ impl Channel {
     ///
     /// [`Error::Closed`], [`Error::Ended`].
     pub async fn next_signal(&self) -> Result<String, Error> {
-        self.line().inbox.wait(Mailbox::signal_ready).await
+        self.writer.next_signal().await
     }
 
     /// Server: the size of the terminal, as the client last said.
     pub fn terminal_size(&self) -> Option<TerminalSize> {
-        self.line().inbox.with(|mailbox| mailbox.terminal_size())
+        self.writer.terminal_size()
     }
 }
 
@@ -290,6 +280,73 @@ impl WriteHalf {
     /// [`Error::Closed`], [`Error::Ended`], [`Error::Busy`].
     pub async fn exit(&self, status: u32) -> Result<(), Error> {
         self.finish(Exit::Status(status)).await
+    }
+
+    /// Server: as [`Channel::exit_signal`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Ended`], [`Error::Busy`].
+    pub async fn exit_signal(&self, signal: &str, message: &str) -> Result<(), Error> {
+        let exit = Exit::Signal {
+            signal_name: signal.as_bytes(),
+            core_dumped: false,
+            error_message: message.as_bytes(),
+        };
+        self.finish(exit).await
+    }
+
+    /// Server: as [`Channel::next_signal`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Ended`].
+    pub async fn next_signal(&self) -> Result<String, Error> {
+        self.line.inbox.wait(Mailbox::signal_ready).await
+    }
+
+    /// Server: the size of the terminal, as the client last said.
+    pub fn terminal_size(&self) -> Option<TerminalSize> {
+        self.line.inbox.with(|mailbox| mailbox.terminal_size())
+    }
+
+    /// Tells that the terminal has another size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Busy`], [`Error::Ended`].
+    pub async fn window_change(&self, size: TerminalSize) -> Result<(), Error> {
+        let request = ChannelRequestType::WindowChange { size };
+        self.line.tell(request).await
+    }
+
+    /// Sends a signal to the program, named without `SIG`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Busy`], [`Error::Ended`].
+    pub async fn signal(&self, name: &str) -> Result<(), Error> {
+        let signal_name = name.as_bytes();
+        let request = ChannelRequestType::Signal { signal_name };
+        self.line.tell(request).await
+    }
+
+    /// As [`Channel::wait`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] if the connection ended first.
+    pub async fn wait(&self) -> Result<ExitStatus, Error> {
+        self.line.inbox.wait(|mailbox| mailbox.exit_ready()).await
+    }
+
+    /// Closes the channel for all its parts, without waiting for the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if it is closed already; [`Error::Ended`].
+    pub fn close(&self) -> Result<(), Error> {
+        self.line.close()
     }
 
     /// Waits until the channel or the connection is gone.

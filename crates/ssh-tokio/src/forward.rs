@@ -1,16 +1,15 @@
 //! Local forwarding (RFC 4254 section 7.2): [`LocalForward`], and joining a socket with a channel.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use ssh_driver::{Error, ForwardOptions};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -57,7 +56,7 @@ impl LocalForward {
                 })
                 .await;
                 match accepted {
-                    None => return,
+                    None => break,
                     Some(Ok((stream, from))) if connections.len() < most => {
                         let (client, host) = (client.clone(), host.clone());
                         connections.spawn(async move {
@@ -71,6 +70,9 @@ impl LocalForward {
                     Some(Err(_)) => tokio::time::sleep(PAUSE).await,
                 }
             }
+            drop(listener);
+            // The connection is over; what has come of it is still delivered.
+            while connections.join_next().await.is_some() {}
         });
         Ok(Self {
             address,
@@ -104,96 +106,73 @@ async fn forward(
 
 /// Moves data both ways until both directions have ended, or one has failed, or the channel is over
 /// and the socket has taken all that came of it, or takes nothing any more.
-pub(crate) async fn relay(mut channel: Channel, stream: TcpStream) -> Result<(), Error> {
-    let progress = Progress::default();
-    let mut stream = Counted {
-        stream,
-        progress: &progress,
-    };
+pub(crate) async fn relay(channel: Channel, mut stream: TcpStream) -> Result<(), Error> {
     let watched = channel.another_writer();
-    let mut closed = pin!(watched.closed());
-    let mut is_over = false;
-    let mut stalled = pin!(progress.stalled());
-    let copy = copy_bidirectional_with_sizes(&mut channel, &mut stream, PIECE, PIECE);
-    let mut copy = pin!(copy);
-    poll_fn(|cx| {
-        if let Poll::Ready(copied) = copy.as_mut().poll(cx) {
-            return Poll::Ready(copied.map(drop));
-        }
-        is_over = is_over || closed.as_mut().poll(cx).is_ready();
-        if !is_over {
-            return Poll::Pending;
-        }
-        // What the socket may still say has nobody to hear it. A client that opens and closes
-        // channels to a silent far side must not have tasks left that wait for that.
-        if progress.all.load(Ordering::Relaxed) {
-            return Poll::Ready(Ok(()));
-        }
-        stalled.as_mut().poll(cx).map(Ok)
-    })
-    .await?;
-    Ok(())
-}
-
-/// What a socket has taken.
-#[derive(Default)]
-struct Progress {
-    taken: AtomicU64,
-    /// It was also told that there is no more.
-    all: AtomicBool,
-}
-
-impl Progress {
-    /// Waits until nothing was taken for a while.
-    async fn stalled(&self) {
+    let (mut reader, mut writer) = channel.into_split();
+    let (mut from, mut to) = stream.split();
+    let taken = AtomicU64::new(0);
+    let discarded = AtomicBool::new(false);
+    let mut down = pin!(async {
         loop {
-            let before = self.taken.load(Ordering::Relaxed);
-            tokio::time::sleep(GRACE).await;
-            if self.taken.load(Ordering::Relaxed) == before {
-                return;
+            let data = reader.fill_buf().await?;
+            if data.is_empty() {
+                return to.shutdown().await;
+            }
+            let n = to.write(data).await?;
+            taken.fetch_add(n as u64, Ordering::Relaxed);
+            reader.consume(n);
+        }
+    });
+    let mut up = pin!(async {
+        let mut piece = vec![0; PIECE];
+        loop {
+            let n = from.read(&mut piece).await?;
+            if n == 0 {
+                return writer.shutdown().await;
+            }
+            let sent = writer.write_all(piece.get(..n).unwrap_or_default()).await;
+            if sent.is_err() {
+                // The channel takes no more, but what has come of it is still wanted: a socket
+                // that is closed over unread input takes that away from whoever writes on.
+                discarded.store(true, Ordering::Relaxed);
             }
         }
-    }
-}
-
-/// A stream that counts what it takes.
-struct Counted<'a> {
-    stream: TcpStream,
-    progress: &'a Progress,
-}
-
-impl AsyncRead for Counted<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Counted<'_> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, data);
-        if let Poll::Ready(Ok(n)) = written {
-            self.progress.taken.fetch_add(n as u64, Ordering::Relaxed);
+    });
+    let mut closed = pin!(watched.closed());
+    let mut stalled = pin!(stalled(&taken));
+    let (mut is_over, mut is_down, mut is_up) = (false, false, false);
+    poll_fn(|cx| {
+        if !is_down && let Poll::Ready(ended) = down.as_mut().poll(cx) {
+            ended?;
+            is_down = true;
         }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        if shut.is_ready() {
-            self.progress.all.store(true, Ordering::Relaxed);
+        is_over = is_over || closed.as_mut().poll(cx).is_ready();
+        if !is_up && let Poll::Ready(ended) = up.as_mut().poll(cx) {
+            ended?;
+            is_up = true;
         }
-        shut
+        // What a silent socket may still say of a channel that is over has nobody to hear it. A
+        // client that opens and closes channels to a silent far side must not have tasks left that
+        // wait for that.
+        let nobody_speaks = is_over && !discarded.load(Ordering::Relaxed);
+        if is_down && (is_up || nobody_speaks) {
+            return Poll::Ready(Ok::<(), Error>(()));
+        }
+        if is_over {
+            return stalled.as_mut().poll(cx).map(Ok);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Waits until nothing was taken for a while.
+async fn stalled(taken: &AtomicU64) {
+    loop {
+        let before = taken.load(Ordering::Relaxed);
+        tokio::time::sleep(GRACE).await;
+        if taken.load(Ordering::Relaxed) == before {
+            return;
+        }
     }
 }

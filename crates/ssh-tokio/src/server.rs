@@ -63,7 +63,8 @@ pub(crate) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        lock(&self.places).leave(&mut self.place);
+        let gone = lock(&self.places).leave(&mut self.place);
+        drop(gone);
     }
 }
 
@@ -143,7 +144,8 @@ impl<H: Handler> Server<H> {
         lock(&self.shared.places).len()
     }
 
-    /// Stops listening and says goodbye to all clients, without waiting for them.
+    /// Stops listening and says goodbye to all clients whose users are in, without waiting for
+    /// them. The others are cut off, and `login_failed` is not told.
     pub fn shutdown(&self) {
         for listener in lock(&self.listeners).drain(..) {
             listener.abort();

@@ -45,3 +45,32 @@ async fn halves_live_in_different_tasks() {
     })
     .await;
 }
+
+/// What people move into tasks may be moved there: checked by the compiler.
+#[tokio::test]
+async fn what_tasks_own_is_send_and_static() {
+    fn owned<T: Send + 'static>(value: T) -> T {
+        value
+    }
+    fn sent<T: Send>(future: T) -> T {
+        future
+    }
+    within(20, async {
+        let (running, address) = server().await;
+        let running = owned(running);
+        let client = owned(
+            sent(Client::connect_tcp(address, owned(options())))
+                .await
+                .unwrap(),
+        );
+        let channel = owned(sent(client.open_session()).await.unwrap());
+        sent(channel.exec("greet 0")).await.unwrap();
+        let errors = owned(channel.stderr());
+        let (reader, writer) = channel.into_split();
+        drop((owned(reader), owned(writer), errors));
+        sent(client.rekey()).await.unwrap();
+        sent(client.disconnect()).await;
+        drop(running);
+    })
+    .await;
+}

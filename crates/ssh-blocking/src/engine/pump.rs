@@ -29,6 +29,9 @@ impl Engine {
             if state.pump_at.take().is_some_and(|at| at <= now) {
                 // It may be idle.
                 state.core.table().give_back();
+                if !state.writing {
+                    state.outbox.give_back();
+                }
             }
             state.send().handle_timeout(now);
             if state.send().has_ended() {

@@ -130,7 +130,9 @@ impl Mux {
         let Some(from) = self.flow(id).map(Flow::released) else {
             return;
         };
-        if self.may_send(MEASURE_LEN, out).is_err() {
+        // The last place is the application's: a peer that never answers must not have it.
+        let leaves_room = self.unanswered + 1 < self.limits().requests_unanswered;
+        if !leaves_room || self.may_send(MEASURE_LEN, out).is_err() {
             return;
         }
         if let Ok(request) = self.ask() {
@@ -153,7 +155,9 @@ impl Mux {
             return;
         };
         let window = flow.window();
-        let consumed = flow.released() - from;
+        // Whoever answers at once has had no more than a window: an answer that was held back must
+        // not be a jump to the limit.
+        let consumed = (flow.released() - from).min(u64::from(window));
         let wish = u32::try_from(consumed.saturating_mul(2)).unwrap_or(u32::MAX);
         let mut unmet = false;
         let next = if wish > window && !flow.lags() && !flow.has_yielded() {
@@ -434,6 +438,22 @@ mod tests {
         }
         let (one, other) = (bench.window(0), bench.window(1));
         assert!(one.min(other) > 1 << 20, "{one} {other}");
+    }
+
+    #[test]
+    fn an_answer_that_is_held_back_doubles_a_window_and_no_more() {
+        let mut bench = Bench::new(256, 16 << 20);
+        bench.open();
+        let first = bench.window(0);
+        for _ in 0..1000 {
+            bench.send(0, u16::MAX / 4);
+            bench.release(0, u16::MAX);
+            let written = bench.out.output().len();
+            bench.out.buf.consume(written);
+        }
+        assert!(bench.mux.measure.is_some());
+        bench.answer();
+        assert!(bench.window(0) <= 2 * first, "{}", bench.window(0));
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl<R: Role> Driver<R> {
                 state.driver = cx.waker().clone();
             }
             state.unblock_writer();
+            state.parked = false;
             if std::mem::take(&mut self.due) {
                 let now = self.engine.clock.now();
                 state.send().handle_timeout(now);
@@ -170,11 +171,19 @@ impl<R: Role> Driver<R> {
                 // Nothing can be written any more: what was read already is all there is.
                 _ if broken => self.intake.close_input(),
                 // The driver is woken when output has left, or when an answer was given.
-                _ => return None,
+                _ if self.park() => return None,
+                _ => {}
             }
         }
         cx.waker().wake_by_ref();
         None
+    }
+
+    /// Takes no input for now, unless it may go on already.
+    fn park(&self) -> bool {
+        let mut state = self.engine.lock();
+        state.parked = !state.may_go_on();
+        state.parked
     }
 
     fn read(&mut self, rx: &mut RecvBuf, need: usize, cx: &mut Context<'_>) -> Poll<()> {
@@ -183,7 +192,10 @@ impl<R: Role> Driver<R> {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => match buf.filled().len() {
                 0 => self.intake.close_input(),
-                n => rx.filled(n),
+                n => {
+                    rx.filled(n);
+                    self.busy = true;
+                }
             },
             Poll::Ready(Err(error)) => {
                 self.io.get_or_insert(error);
@@ -236,11 +248,15 @@ impl<R: Role> Driver<R> {
         }
     }
 
-    /// Tells those who wait for the last words.
+    /// Closes the stream, whoever still has a handle, and tells those who wait for the last words.
     fn leave(&self) {
         let mut state = self.engine.lock();
         state.left = true;
+        let writer = state.writer.take();
         state.progress.wake();
+        drop(state);
+        // The stream may be a channel of another connection, with a lock of its own.
+        drop(writer);
     }
 
     /// Tells everybody that the connection has ended.

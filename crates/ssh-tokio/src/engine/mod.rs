@@ -55,6 +55,8 @@ pub(crate) struct State {
     /// The driver was woken while somebody had the writer in hand: the stream may take more, and
     /// nobody will be woken for it again.
     retry: bool,
+    /// The driver takes no input before output has left or an answer was given.
+    parked: bool,
     /// Wakes the driver.
     driver: Waker,
     /// What the stream said when it broke.
@@ -132,6 +134,12 @@ impl State {
         self.writer = Some(writer);
     }
 
+    /// Whether input may go on that stood still. Then the driver is to look.
+    fn may_go_on(&mut self) -> bool {
+        let send = self.core.send();
+        !send.is_waiting_for_answer() && !send.has_output()
+    }
+
     /// Has the writer tried again. Called by the driver, which is what the stream wakes.
     fn unblock_writer(&mut self) {
         match &mut self.writer {
@@ -186,6 +194,7 @@ impl Engine {
                 core: Core::new(send),
                 writer: Some(Writer::new(link.writer)),
                 retry: false,
+                parked: false,
                 driver: Waker::noop().clone(),
                 io: None,
                 ended: None,
@@ -233,6 +242,12 @@ impl Engine {
             drop(state);
             let written = writer.write(&mut Context::from_waker(&waker));
             state = self.lock();
+            if state.left {
+                // The connection is over: so is the stream, and not under the lock.
+                drop(state);
+                drop(writer);
+                return (self.lock(), false);
+            }
             state.put_writer(writer);
             if let Err(error) = written {
                 state.io.get_or_insert(error);
@@ -241,6 +256,7 @@ impl Engine {
         }
         state.wake_writable();
         state.progress.wake();
+        due |= state.parked && state.may_go_on();
         (state, due)
     }
 

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ssh_tokio::{Error, ForwardOptions};
+use ssh_tokio::{Connect, Error, ForwardOptions, Handler, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
-use crate::common::{connect, noise, server, within};
+use crate::common::{connect, noise, server, server_options, within};
 
 /// Says back what it hears, to any number of clients.
 async fn echo_server() -> SocketAddr {
@@ -178,4 +178,43 @@ async fn others_than_this_machine_are_let_in_only_on_request() {
     let client = connect(address).await;
     let refused = client.forward_local("0.0.0.0:0", "127.0.0.1", 1).await;
     assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
+}
+
+/// Answers before it has heard everything, and closes.
+struct Hasty;
+
+impl Handler for Hasty {
+    async fn direct_tcpip(&self, request: Connect) {
+        if let Ok(mut channel) = request.accept() {
+            // Somebody is there, and writes.
+            let _ = channel.read_u8().await;
+            let _ = channel.write_all(&noise(7, 400_000)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_of_a_closed_channel_is_delivered_to_whoever_still_writes() {
+    within(30, async {
+        let (_server, address) = Server::bind("127.0.0.1:0", server_options(), Hasty)
+            .await
+            .unwrap();
+        let client = connect(address).await;
+        let forward = client
+            .forward_local("127.0.0.1:0", "nowhere", 1)
+            .await
+            .unwrap();
+        let stream = TcpStream::connect(forward.local_addr()).await.unwrap();
+        let (mut reader, mut writer) = stream.into_split();
+        let writing = tokio::spawn(async move {
+            // More than anybody takes.
+            while writer.write_all(&[0; 16 * 1024]).await.is_ok() {}
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let mut back = Vec::new();
+        let ended = reader.read_to_end(&mut back).await;
+        assert!(back == noise(7, 400_000), "{} bytes, {ended:?}", back.len());
+        writing.abort();
+    })
+    .await;
 }

@@ -221,3 +221,19 @@ async fn disconnecting_does_not_wait_for_ever_for_a_stream_that_takes_nothing() 
     within(10, client.disconnect()).await;
     assert_eq!(begin.elapsed().as_secs(), 2);
 }
+
+/// In virtual time, which passes only while everybody sleeps: a wait for a timer would show.
+#[tokio::test(start_paused = true)]
+async fn a_key_exchange_waits_for_no_timer() {
+    let (_server, _got, client, _control) = silent().await;
+    for round in 0..4 {
+        if round == 2 {
+            // What is due from the first ones is over.
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        let began = tokio::time::Instant::now();
+        client.rekey().await.unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(50), "{round}: {took:?}");
+    }
+}
