@@ -222,7 +222,9 @@ impl Shared {
         let role = ServerRole::new(session, handler, keys, self.options.most_handlers(), seat);
         let engine = Engine::start(server, rx, socket, clock, role)?;
         let running = Connection::Running(engine);
-        if let Err(late) = lock(&self.places).replace(number, running) {
+        // The lock is given back before anything is ended: a connection that ends wants it.
+        let late = lock(&self.places).replace(number, running, |_, _| true);
+        if let Some(late) = late {
             // It is over already, or the server was told to stop in between.
             late.end();
         }

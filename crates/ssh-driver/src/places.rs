@@ -61,20 +61,11 @@ impl<C> Places<C> {
         }
     }
 
-    /// Puts something else in its place. Gives it back if the server has stopped in between.
-    pub fn replace(&mut self, number: u64, connection: C) -> Result<(), C> {
-        match self.connections.get_mut(&number) {
-            Some(place) => {
-                *place = connection;
-                Ok(())
-            }
-            None => Err(connection),
-        }
-    }
-
-    /// As [`replace`](Self::replace), where `allow` says that the old one (first) may become the
-    /// new one. Gives the new one back only if there is no such place.
-    pub fn advance(
+    /// Puts something else in its place, where `allow` says that the old one (first) may become the
+    /// new one. Gives the new one back if the place is gone: the connection is over, or the server
+    /// has stopped in between. Then it is to be ended, without the lock.
+    #[must_use]
+    pub fn replace(
         &mut self,
         number: u64,
         connection: C,
@@ -111,11 +102,6 @@ impl<C> Places<C> {
     pub fn stop(&mut self) -> Vec<C> {
         self.stopped = true;
         self.connections.drain().map(|(_, c)| c).collect()
-    }
-
-    /// Whether it was stopped.
-    pub const fn is_stopped(&self) -> bool {
-        self.stopped
     }
 }
 

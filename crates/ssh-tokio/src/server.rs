@@ -198,7 +198,7 @@ impl<H: Handler> Shared<H> {
     /// Puts a connection in its place. One that is running already is not put back.
     fn put(&self, number: u64, connection: Connection) {
         let mut places = lock(&self.places);
-        let late = places.advance(number, connection, |old, new| {
+        let late = places.replace(number, connection, |old, new| {
             matches!(
                 (old, new),
                 (Connection::Arriving, _) | (_, Connection::Running(_))

@@ -14,6 +14,16 @@ type Hook = dyn FnMut(&mut Context<'_>) -> Poll<()> + Send;
 pub(crate) struct Tapped<S> {
     stream: S,
     control: Control,
+    _drop: DropNote,
+}
+
+/// Notes that the stream was dropped.
+struct DropNote(Control);
+
+impl Drop for DropNote {
+    fn drop(&mut self) {
+        self.0.with(|shared| shared.dropped = true);
+    }
 }
 
 /// What a test does with a stream while others use it.
@@ -27,6 +37,7 @@ struct Shared {
     read: u64,
     written: u64,
     shut: bool,
+    dropped: bool,
     /// So many bytes, and then the stream is broken.
     read_limit: Option<u64>,
     write_limit: Option<u64>,
@@ -94,6 +105,11 @@ impl Control {
         self.with(|shared| shared.shut)
     }
 
+    /// Whether nobody has the stream any more.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.with(|shared| shared.dropped)
+    }
+
     fn die(&self) {
         self.with(|shared| {
             shared.dead = true;
@@ -108,6 +124,7 @@ impl<S> Tapped<S> {
         let tapped = Self {
             stream,
             control: control.clone(),
+            _drop: DropNote(control.clone()),
         };
         (tapped, control)
     }

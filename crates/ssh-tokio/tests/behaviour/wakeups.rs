@@ -237,3 +237,17 @@ async fn a_key_exchange_waits_for_no_timer() {
         assert!(took < Duration::from_millis(50), "{round}: {took:?}");
     }
 }
+
+#[tokio::test]
+async fn the_stream_ends_with_the_connection_whoever_still_has_a_handle() {
+    within(20, async {
+        let (_server, _got, client, control) = silent().await;
+        let channel = client.open_session().await.unwrap();
+        client.disconnect().await;
+        until(|| control.is_dropped()).await;
+        // They outlive it, and know.
+        assert!(client.ended().is_some());
+        channel.closed().await;
+    })
+    .await;
+}
