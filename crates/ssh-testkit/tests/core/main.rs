@@ -1,0 +1,17 @@
+//! The core as a whole, in memory: both roles, simulated links, virtual time, hostile peers. One
+//! program, because linking is most of what a test of this crate costs.
+
+mod deadlines;
+mod determinism;
+mod faults;
+mod flow;
+mod flow_control_model;
+mod halves;
+mod hostile;
+mod limits;
+mod oracle;
+mod rekey;
+mod session;
+mod shared_buffer;
+mod tokens;
+mod windows;
