@@ -2,10 +2,12 @@
 //! program, because linking is most of what a test of this crate costs.
 
 mod deadlines;
+mod deadlock_model;
 mod determinism;
 mod faults;
 mod flow;
 mod flow_control_model;
+mod gate;
 mod halves;
 mod hostile;
 mod limits;
@@ -13,5 +15,6 @@ mod oracle;
 mod rekey;
 mod session;
 mod shared_buffer;
+mod standstill;
 mod tokens;
 mod windows;

@@ -1,11 +1,12 @@
-//! Messages at the wrong time, from the wrong side, or in the wrong order: rows S and R5.
+//! Messages at the wrong time, from the wrong side, or in the wrong order: rows S and R5. One message
+//! alone, whatever it is and in whatever state, is in `gate`.
 
 use ssh_proto::error::{End, Error, PeerMisbehaved};
 use ssh_proto::message::{
     ChannelOpen, ChannelOpenType, DebugMessage, Disconnect, DisconnectReason, Ignore,
     Unimplemented, Wire, number,
 };
-use ssh_proto::{Client, Role, Server};
+use ssh_proto::{Client, Server};
 use ssh_testkit::raw::{Bench, Offer, Stage, Subject};
 
 const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
@@ -24,71 +25,6 @@ fn unexpected(number: u8) -> impl Fn(&Error) -> bool {
             PeerMisbehaved::KexInitTwice | PeerMisbehaved::RekeyBeforeAuthentication,
         ) => number == 20,
         _ => false,
-    }
-}
-
-/// What the RFCs (and strict key exchange) want done with a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// The connection ends with PROTOCOL_ERROR.
-    Refused,
-    /// The connection goes on as if nothing had come.
-    Tolerated,
-    /// UNIMPLEMENTED answers, with the number of the packet.
-    Unimplemented,
-    /// It means something here.
-    Meant,
-}
-
-/// Written from the RFCs, not from the code.
-fn fate(subject: Role, stage: Stage, strict: bool, n: u8) -> Fate {
-    use Fate::{Meant, Refused, Tolerated, Unimplemented};
-    let server = subject == Role::Server;
-    // Strict key exchange begins with the peer's KEXINIT and ends with its first NEWKEYS.
-    let strictly = strict && matches!(stage, Stage::Method | Stage::NewKeys);
-    match n {
-        0 => return Refused,
-        1 => return Meant,
-        2..=4 => return if strictly { Refused } else { Tolerated },
-        _ => {}
-    }
-    let only = |legal: u8| if n == legal { Meant } else { Refused };
-    match stage {
-        Stage::Line => panic!("not a packet"),
-        Stage::KexInit => only(20),
-        Stage::Method | Stage::RekeyMethod => only(if server { 30 } else { 31 }),
-        Stage::NewKeys | Stage::RekeyNewKeys => only(21),
-        Stage::Service => match n {
-            5 | 8 if !server => Refused,
-            6 if server => Refused,
-            5..=7 => Meant,
-            20 if !server => Meant,
-            20 | 21 | 30..=127 => Refused,
-            _ => Unimplemented,
-        },
-        Stage::Auth => match n {
-            // Some clients ask for the service again before each attempt.
-            5 if server => Meant,
-            5 | 6 => Refused,
-            7 | 20 if !server => Meant,
-            7 | 20 => Refused,
-            8 if !server => Refused,
-            50 if server => Meant,
-            51..=53 | 60 if !server => Meant,
-            50..=53 | 60 | 61 => Refused,
-            54..=59 | 62..=79 => Unimplemented,
-            21 | 30..=49 | 80..=127 => Refused,
-            _ => Unimplemented,
-        },
-        Stage::Connected => match n {
-            5..=7 => Refused,
-            8 if !server => Refused,
-            20 => Meant,
-            50 if server => Tolerated,
-            21 | 30..=79 => Refused,
-            80..=82 | 90..=100 | 192 | 193 => Meant,
-            _ => Unimplemented,
-        },
     }
 }
 
@@ -123,65 +59,6 @@ fn nothing_leaks<P: Subject>(bench: &Bench<P>, what: &str) {
             "{what}: sent {n} in clear"
         );
     }
-}
-
-fn matrix<P: Subject>() -> usize {
-    let mut cells = 0;
-    for stage in Stage::ALL.into_iter().skip(1) {
-        for strict in [false, true] {
-            for n in 0..=255 {
-                let what = format!("{:?} {stage:?} strict={strict} {n}", P::ROLE);
-                let mut bench = Bench::<P>::at(stage, strict);
-                let seq = bench.raw.send_seq;
-                let (events, got) = (bench.seen.events, bench.raw.got.len());
-                bench.send(&sample(n));
-                let unimplemented = encoded(&Unimplemented {
-                    packet_sequence_number: seq,
-                });
-                let answered = bench.raw.got[got..].contains(&unimplemented);
-                let refused = bench.error().is_some_and(unexpected(n));
-                match fate(P::ROLE, stage, strict, n) {
-                    Fate::Refused => bench.refused(&what, unexpected(n), PROTOCOL),
-                    Fate::Tolerated => {
-                        bench.lives(&what);
-                        assert_eq!(bench.raw.got.len(), got, "{what}: answered");
-                        // The stage is what it was, unless the marker of strict key exchange
-                        // comes afterwards (s1).
-                        if stage != Stage::KexInit || !strict {
-                            bench.proper(stage);
-                            bench.turn();
-                            bench.lives(&what);
-                        }
-                    }
-                    Fate::Unimplemented => {
-                        bench.lives(&what);
-                        assert!(answered, "{what}: {:?}", bench.raw.numbers(got));
-                        assert_eq!(bench.seen.events, events, "{what}: an event");
-                    }
-                    Fate::Meant => {
-                        assert!(!refused && !answered, "{what}: {:?}", bench.seen.end);
-                        if bench.seen.end.is_some() {
-                            bench.closed(&what);
-                        }
-                    }
-                }
-                nothing_leaks(&bench, &what);
-                assert!(stage >= Stage::Connected || bench.seen.channels.is_empty());
-                cells += 1;
-            }
-        }
-    }
-    cells
-}
-
-#[test]
-fn s5_s10_every_number_in_every_state_to_a_server() {
-    println!("{} cells", matrix::<Server>());
-}
-
-#[test]
-fn s5_s10_every_number_in_every_state_to_a_client() {
-    println!("{} cells", matrix::<Client>());
 }
 
 fn s1<P: Subject>() {
