@@ -21,6 +21,11 @@ use crate::time::{Instant, Timer};
 use crate::transport::{Line, Payload, Phase, Role};
 use crate::wire::NameList;
 
+/// What the answer to a ping takes on the wire, generously.
+pub(super) const fn pong_size(data: &[u8]) -> usize {
+    data.len() + 64
+}
+
 impl SendSide {
     /// Applies what concerns both halves.
     pub(crate) fn apply<'b>(
@@ -219,6 +224,7 @@ impl SendSide {
     fn ping_message<'b>(&mut self, bytes: &'b [u8]) -> Result<Applied<'b>, Error> {
         if bytes.first() == Some(&Pong::NUMBER) {
             let data = Pong::decode(bytes)?.data;
+            self.pings_unanswered = self.pings_unanswered.saturating_sub(pong_size(data));
             return Ok(Applied::Transport(TransportEvent::Pong { data }));
         }
         let data = Ping::decode(bytes)?.data;

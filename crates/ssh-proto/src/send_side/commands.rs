@@ -4,6 +4,7 @@
 //! What makes no sense now, or finds no room, is refused and changes nothing.
 
 use super::SendSide;
+use super::apply::pong_size;
 use crate::error::{End, MAX_DESCRIPTION, Misuse, RequestError};
 use crate::message::{
     ChannelOpenFailureReason, ChannelOpenType, DisconnectReason, GlobalRequestType, Ignore, Ping,
@@ -11,6 +12,11 @@ use crate::message::{
 use crate::mux::{
     Channel, ChannelId, GlobalTicket, OpenTicket, Reply, RequestId, RequestTicket, Ticket,
 };
+
+/// What the peer may owe us for pings, in bytes. It must keep the answers to all of them while keys
+/// are exchanged, and nobody takes data for them: pings without a bound would end an honest
+/// connection, or have both sides wait for the other one to read.
+const MOST_PINGS: usize = 8 * 1024;
 
 impl SendSide {
     /// A channel, for a call or two.
@@ -189,13 +195,18 @@ impl SendSide {
     ///
     /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] if `data` is longer than
     /// 1024 bytes or the peer did not announce that it answers, [`RequestError::Busy`] while too
-    /// much output waits.
+    /// much output waits or pings with 8 KiB together are unanswered, their framing included.
     pub fn ping(&mut self, data: &[u8]) -> Result<(), RequestError> {
         self.must_be_connected()?;
         if data.len() > 1024 || !self.peer_extensions.ping {
             return Err(Misuse::Value.into());
         }
         self.mux.may_send(data.len() + 5, &self.out)?;
+        let owed = self.pings_unanswered + pong_size(data);
+        if owed > MOST_PINGS {
+            return Err(RequestError::Busy);
+        }
+        self.pings_unanswered = owed;
         self.out.message(&Ping { data });
         Ok(())
     }

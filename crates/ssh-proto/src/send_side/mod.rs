@@ -120,6 +120,8 @@ pub struct SendSide {
     heard: u64,
     heard_at_keepalive: u64,
     keepalives_unanswered: u32,
+    /// What the peer owes for our pings, in bytes.
+    pings_unanswered: usize,
 }
 
 impl SendSide {
@@ -156,6 +158,7 @@ impl SendSide {
             heard: 0,
             heard_at_keepalive: 0,
             keepalives_unanswered: 0,
+            pings_unanswered: 0,
             config,
         };
         send.begin(&ours);

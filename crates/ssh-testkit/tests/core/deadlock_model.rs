@@ -495,7 +495,7 @@ fn d7_in_every_state_with_work_left_something_can_happen_and_no_application_is_w
         most_kept = most_kept.max(found.most_kept);
     }
     // They pin the model: a rule that is changed by accident changes them.
-    assert_eq!((states, most_kept), (0, 0));
+    assert_eq!((states, most_kept), (348_983, 6));
 }
 
 /// The first of the runs in which a broken rule shows.

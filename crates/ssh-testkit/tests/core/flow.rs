@@ -1,11 +1,11 @@
 //! Flow control in both directions: what is slow slows down itself and nobody else, and memory is
 //! bounded whatever anybody does.
 
-use ssh_proto::error::Misuse;
+use ssh_proto::error::{Misuse, RequestError};
 use ssh_proto::message::{
     ChannelClose, ChannelData, ChannelOpenConfirmation, ChannelOpenFailure,
     ChannelOpenFailureReason, ChannelRequest, ChannelRequestType, ChannelWindowAdjust,
-    DisconnectReason, Ping, Wire, number,
+    DisconnectReason, ExtInfo, Extension, List, Ping, Pong, Wire, number,
 };
 use ssh_proto::mux::Stream;
 use ssh_proto::{
@@ -126,6 +126,38 @@ fn one_slow_channel_does_not_stall_the_rest() {
     }
     assert_eq!(accepted, (1 << 20) + 1000);
     assert_eq!(send(&mut bench, ids[2], &[2; 5000]), 1000);
+}
+
+/// What answers them has no window, and is kept while keys are exchanged: 160 of them, for which
+/// there is room in the output, were more than an honest peer could keep.
+#[test]
+fn pings_without_an_answer_are_bounded_and_an_answer_makes_room() {
+    let mut bench = Bench::<Client>::at(Stage::Service, true);
+    let ping = Extension {
+        name: Extension::PING,
+        value: b"0",
+    };
+    bench.message(&ExtInfo {
+        extensions: List::new(&[ping]),
+    });
+    for stage in [Stage::Service, Stage::Auth] {
+        bench.proper(stage);
+        bench.turn();
+    }
+    let data = [7; 1024];
+    let sent = (0..1000).take_while(|_| bench.peer.ping(&data).is_ok());
+    assert_eq!(sent.count(), 7, "8 KiB with their framing");
+    assert_eq!(bench.peer.ping(&data), Err(RequestError::Busy));
+    bench.turn();
+    assert_eq!(bench.peer.ping(&data), Err(RequestError::Busy));
+    bench.message(&Pong { data: &data });
+    bench.peer.ping(&data).expect("one was answered");
+    // Answers to nothing are worth nothing.
+    for _ in 0..100 {
+        bench.message(&Pong { data: &data });
+    }
+    let sent = (0..1000).take_while(|_| bench.peer.ping(&data).is_ok());
+    assert_eq!(sent.count(), 7);
 }
 
 #[test]

@@ -72,11 +72,15 @@ struct Side {
     opens: usize,
     requests: usize,
     unanswered: usize,
+    pings: usize,
+    unechoed: usize,
     rekeys: usize,
     /// Never answers what it is asked.
     silent: bool,
     /// Never releases what it got.
     hoards: bool,
+    /// How much a granted global request is answered with.
+    says: usize,
     patience: u64,
     end: Option<End>,
     seen: Seen,
@@ -109,8 +113,12 @@ impl std::ops::AddAssign for Seen {
 impl Side {
     fn new(random: &mut SeededRandom) -> Self {
         let mut random = random.fork();
-        let mut below = |n| random.below(n) as usize;
-        let (opens, requests, rekeys) = (below(4), below(6), below(4));
+        let mut below = |n: usize| random.below(n as u64) as usize;
+        let (opens, rekeys) = (below(4), below(4));
+        let [requests, pings] = [(); 2].map(|()| {
+            let most = [1, 6, 300][below(3)];
+            below(most)
+        });
         let patience = 1 + random.below(12);
         Self {
             random,
@@ -119,9 +127,12 @@ impl Side {
             opens,
             requests,
             unanswered: 0,
+            pings,
+            unechoed: 0,
             rekeys,
             silent: false,
             hoards: false,
+            says: 0,
             patience,
             end: None,
             seen: Seen::default(),
@@ -153,6 +164,7 @@ impl Side {
         match event {
             PeerEvent::Ended(end) => self.end = Some(end),
             PeerEvent::Transport(TransportEvent::KeysExchanged) => self.seen.exchanges += 1,
+            PeerEvent::Transport(TransportEvent::Pong { .. }) => self.unechoed -= 1,
             PeerEvent::Channel(event) => self.channel(peer, event),
             PeerEvent::Global(GlobalEvent::Request { ticket, .. }) => {
                 peer.defer(&ticket).expect("fresh");
@@ -224,7 +236,7 @@ impl Side {
                 busy = true;
             }
         }
-        if self.requests > 0 {
+        while self.requests > 0 {
             let request = GlobalRequestType::Unknown {
                 name: "work@example.com",
                 data: b"",
@@ -236,7 +248,17 @@ impl Side {
                 self.requests -= 1;
                 self.unanswered += 1;
                 busy = true;
+            } else {
+                break;
             }
+        }
+        while self.pings > 0 {
+            if self.made(peer.ping(&[0; 1024])).is_none() {
+                break;
+            }
+            self.pings -= 1;
+            self.unechoed += 1;
+            busy = true;
         }
         let ids: Vec<_> = self.channels.keys().copied().collect();
         for id in ids {
@@ -339,6 +361,8 @@ impl Side {
         self.opens == 0
             && self.requests == 0
             && self.unanswered == 0
+            && self.pings == 0
+            && self.unechoed == 0
             && self.rekeys == 0
             && self.channels.is_empty()
             && self.asked.is_empty()
@@ -364,7 +388,7 @@ fn answer(side: &mut Side, peer: &mut SendSide, asked: Asked) -> Option<Asked> {
         ),
         Asked::Request(ticket) if yes => peer.accept_request(ticket),
         Asked::Request(ticket) => peer.refuse_request(ticket),
-        Asked::Global(ticket) if yes => peer.accept_global(ticket, b""),
+        Asked::Global(ticket) if yes => peer.accept_global(ticket, &vec![0; side.says]),
         Asked::Global(ticket) => peer.refuse_global(ticket),
         other => return Some(other),
     };
@@ -521,16 +545,30 @@ impl World {
         if random.below(3) == 0 {
             server.host_keys = vec![HostKey::External(key(1).public_key().clone())];
         }
+        server.transport.limits.held = 1 << 18;
+        // So many answers that nothing more is read; of one side only, since two that answer each
+        // other's requests like that would have to wait for the clock.
+        let crowded = random.below(8) == 0;
+        if crowded {
+            client.transport.limits.requests_unanswered = 128;
+            server.transport.limits.tickets = 64;
+            server.transport.limits.output = 2048;
+            server.transport.limits.control = 35_000;
+        }
         let mut pair = Pair::with(seed, client, server);
         if random.below(2) == 0 {
             pair = pair.chunked(Chunking::Random(1 + random.below(40_000) as usize));
         }
         let pipe = [1, 60, 1000, 40_000][random.below(4) as usize];
-        let app = Both {
+        let mut app = Both {
             client: Side::new(&mut random),
             server: Side::new(&mut random),
             left: false,
         };
+        app.server.says = [0, 100, 1024][random.below(3) as usize];
+        if crowded {
+            (app.client.requests, app.server.says) = (400, 1024);
+        }
         Self {
             pair,
             app,
@@ -710,17 +748,17 @@ fn many(n: u64, of: impl Fn(u64) -> Seen) {
         paused,
     } = seen;
     assert!(bytes > n && blocked > n && busy > n && exchanges > n && paused > n);
-    assert!(stalled < n * 1000);
+    assert!(stalled > 0);
 }
 
 #[test]
 fn d7_when_nothing_moves_all_work_is_done() {
-    many(2_000, works_to_the_end);
+    many(1_000, works_to_the_end);
 }
 
 #[test]
 fn d7_where_somebody_is_silent_a_deadline_leads_on() {
-    many(2_000, comes_to_an_end);
+    many(1_000, comes_to_an_end);
 }
 
 #[test]
