@@ -301,6 +301,9 @@ impl Limits {
     /// authentication, whatever the peer does, in bytes: about three packets. It leaves out what the
     /// application keeps, and what it sends by itself: names of algorithms, a banner.
     ///
+    /// Proved, as [`memory`](Self::memory), by `no_peer_gets_more_memory_than_the_limits_say` and
+    /// `other_limits_make_other_bounds`.
+    ///
     /// ```
     /// # use ssh_proto::config::Limits;
     /// assert!(Limits::default().memory_before_auth() <= 128 * 1024);

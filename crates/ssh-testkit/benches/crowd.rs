@@ -36,7 +36,7 @@ use tokio::time::{sleep, timeout};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the process is told to be the server for, and how many logins it takes at a time.
+/// What the process is told to be the server for: how many logins it takes at a time.
 const SERVER: &str = "SSH_BENCH_SERVER";
 /// One honest client begins after the other.
 const PACE: Duration = Duration::from_millis(100);
@@ -381,7 +381,7 @@ fn compare() -> Result<(), Failure> {
     let honest_ones = numbers.get(1).copied().unwrap_or(50).max(1);
     println!(
         "| places for logins | hostile | in | tries each | ms to log in, p50 | p99 | hostile begun \
-         | refused | server, KiB before | most | after | CPU s |"
+         | cut off before a word | server, KiB before | most | after | CPU s |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     let wide = (crowd + 100).to_string();

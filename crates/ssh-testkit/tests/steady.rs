@@ -61,7 +61,7 @@ fn data_each_way_costs_no_allocation() {
     let client = Client::connect(server.local_addr(), ConnectOptions::new(login)).unwrap();
     let mut channels: Vec<_> = (0..CHANNELS)
         .map(|_| {
-            let mut channel = client.open_session().unwrap();
+            let channel = client.open_session().unwrap();
             channel.exec("echo").unwrap();
             channel
         })

@@ -294,6 +294,8 @@ impl SendSide {
     fn output_moved(&mut self) {
         // The peer takes something: the time that it has for the rest begins anew.
         self.timers.stop(Timer::OutputStalled);
+        // And nobody is idle.
+        self.timers.stop(Timer::Idle);
         self.exchange_old_keys();
     }
 
