@@ -36,6 +36,14 @@ bench-peers:
 bench-idle:
     cargo bench -p ssh-testkit --bench idle
 
+# A thousand clients that never log in, beside fifty that do. Descriptors as above.
+bench-crowd:
+    cargo bench -p ssh-testkit --bench crowd
+
+# 100 GiB through one connection in memory, with new keys every 64 MiB.
+endurance:
+    cargo bench -p ssh-testkit --bench endurance -- 100
+
 # 10,000 connections over the event loop of the examples, in two processes of one thread each.
 connections:
     cargo build --release -p ssh-examples --examples && cargo run --release -p ssh-examples --example mio_client -- --connections 10000

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use ssh_driver::{Error, Place, Places, ServerOptions, Session};
+use ssh_driver::{Entered, Error, Place, Places, ServerOptions, Session};
 use ssh_proto::RecvBuf;
 use ssh_proto::server::ServerEvent;
-use ssh_server::{Admitted, PasswordCheck, Step};
+use ssh_server::{Admitted, PasswordCheck, StartStage, Step};
 
 use crate::engine::{Engine, lock};
 use crate::forward::{accept, wake};
@@ -140,14 +140,20 @@ impl Shared {
     fn serve(self: Arc<Self>, stream: TcpStream, from: SocketAddr) -> io::Result<()> {
         let socket = Arc::new(Socket::new(stream)?);
         let connection = Connection::LoggingIn(socket.clone());
-        let entered = lock(&self.places).enter(from.ip(), connection, &mut OsRandom);
-        let Some(place) = entered else {
+        let entered = lock(&self.places).enter(from.ip(), connection);
+        let Some(Entered {
+            place, displaced, ..
+        }) = entered
+        else {
             return Ok(());
         };
         let seat = Seat {
             shared: self.clone(),
             place,
         };
+        if let Some(displaced) = displaced {
+            displaced.end();
+        }
         thread::Builder::new()
             .name("ssh-login".into())
             .spawn(move || {
@@ -161,7 +167,7 @@ impl Shared {
     fn log_in(&self, socket: Arc<Socket>, from: SocketAddr, seat: Seat) -> Result<(), Error> {
         let clock = Clock::new();
         let (mut server, mut admission) = self.options.connection(from, Box::new(OsRandom))?;
-        let mut rx = RecvBuf::with_size(READ_SIZE);
+        let mut rx = RecvBuf::new();
         let mut admitted = None;
         let ran = handshake::run(&mut server, &mut rx, &socket, clock, |server, event| {
             match admission.on(event, server) {
@@ -186,6 +192,11 @@ impl Shared {
                     let keys = self.options.host_keys();
                     let _ = keys.sign(request, server, &mut OsRandom);
                 }
+                Ok(Step::Other(ServerEvent::Transport(event))) => {
+                    if let Some(stage) = StartStage::after(&event) {
+                        lock(&self.places).advance(&seat.place, stage);
+                    }
+                }
                 Ok(Step::Other(ServerEvent::Ended(end))) => return Some(end),
                 _ => {}
             }
@@ -206,7 +217,7 @@ impl Shared {
     fn run(
         &self,
         server: ssh_proto::Server,
-        rx: RecvBuf,
+        mut rx: RecvBuf,
         socket: Arc<Socket>,
         clock: Clock,
         from: SocketAddr,
@@ -214,6 +225,7 @@ impl Shared {
         mut seat: Seat,
     ) -> Result<(), Error> {
         lock(&self.places).logged_in(&mut seat.place);
+        rx.set_size(READ_SIZE);
         let session = Arc::new(Session::new(from, admitted));
         self.handler.logged_in(&session);
         let number = seat.place.number();

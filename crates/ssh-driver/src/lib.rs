@@ -55,7 +55,7 @@ pub use mailbox::{Mailbox, Take, Taken};
 pub use notes::{MAX_ENV, Program, Running, Session, Setup, Terminal};
 pub use observer::{Nobody, Observer, Seen};
 pub use outbox::Outbox;
-pub use places::{Place, Places};
+pub use places::{Entered, Place, Places};
 pub use queue::Queue;
 pub use server_options::{AnyUsers, ServerOptions};
 pub use serving::{Accepted, Driven, PendingConnect, PendingStart, Serve, Serving};

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use ssh_proto::random::Random;
-use ssh_server::{StartGate, StartPlace};
+use ssh_server::{StartGate, StartPlace, StartStage};
 
 use crate::server_options::ServerOptions;
 
@@ -14,8 +13,17 @@ pub struct Places<C> {
     connections: HashMap<u64, C>,
     gate: StartGate,
     most: usize,
-    next: u64,
     stopped: bool,
+}
+
+/// A place for a connection that begins to log in.
+#[derive(Debug)]
+#[must_use = "a place that is not given back stays taken"]
+pub struct Entered<C> {
+    /// The place.
+    pub place: Place,
+    /// A connection that had to make room. It is to be ended, without the lock.
+    pub displaced: Option<C>,
 }
 
 /// A place that was taken. To be given back by [`Places::leave`].
@@ -34,24 +42,39 @@ impl<C> Places<C> {
             connections: HashMap::new(),
             gate: StartGate::new(options.start_limits()),
             most: options.most_connections(),
-            next: 0,
             stopped: false,
         }
     }
 
     /// Takes a place for a connection that begins to log in. `None` if there is none, or if the
     /// server has stopped: it is to be closed.
-    pub fn enter(&mut self, from: IpAddr, connection: C, random: &mut dyn Random) -> Option<Place> {
-        if self.stopped || self.connections.len() >= self.most {
+    pub fn enter(&mut self, from: IpAddr, connection: C) -> Option<Entered<C>> {
+        if self.stopped {
             return None;
         }
-        let start = self.gate.admit(from, random).ok()?;
-        self.next += 1;
-        self.connections.insert(self.next, connection);
-        Some(Place {
-            number: self.next,
-            start: Some(start),
+        let started = if self.connections.len() < self.most {
+            self.gate.admit(from)
+        } else {
+            // Those who are in keep their places, those who are not make room.
+            self.gate.admit_in_place(from)
+        };
+        let started = started.ok()?;
+        let displaced = started.displaced;
+        let displaced = displaced.and_then(|number| self.connections.remove(&number));
+        let number = started.place.number();
+        self.connections.insert(number, connection);
+        let start = Some(started.place);
+        Some(Entered {
+            place: Place { number, start },
+            displaced,
         })
+    }
+
+    /// A login has come further.
+    pub fn advance(&mut self, place: &Place, stage: StartStage) {
+        if let Some(start) = &place.start {
+            self.gate.advance(start, stage);
+        }
     }
 
     /// The user is in.

@@ -80,10 +80,11 @@ impl ServerOptions {
         self
     }
 
-    /// Sets how many connections may be logging in at a time, in all and from one address; one more
-    /// is closed at once. By default it is half of all [`connections`](Self::connections), so that
-    /// clients that never log in leave room for those that have, and 10 from one address; from half
-    /// of that half on some are refused at random.
+    /// Sets how many connections may be logging in at a time, in all and from one address. By
+    /// default it is half of all [`connections`](Self::connections), so that clients that never log
+    /// in leave room for those that have, and 10 from one address. One more from an address is closed
+    /// at once; where all places are taken, one more takes the place of the connection that has come
+    /// least far, and of these of the oldest.
     ///
     /// Behind a proxy all clients have one address: set `per_source` accordingly.
     #[must_use]

@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
+use crate::recv::RECV_BUF_SIZE;
 
 /// What both roles have in common.
 #[derive(Clone, Debug)]
@@ -163,9 +164,13 @@ impl Methods {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// A packet on the wire before authentication; at least 35,000 (RFC 4253 section 6.1).
+    /// A packet on the wire before authentication; at least 35,000 (RFC 4253 section 6.1). Also
+    /// what may wait to be written then before nothing more is read, and at any time the largest
+    /// message of a key exchange.
     ///
-    /// Proved by `a_packet_before_authentication_may_be_so_long`.
+    /// Proved by `a_packet_before_authentication_may_be_so_long`,
+    /// `before_authentication_nothing_is_read_while_a_packet_waits_to_be_written` and
+    /// `a_key_exchange_has_no_larger_messages_later_than_at_first`.
     pub packet_before_auth: usize,
     /// A packet on the wire after authentication; at least 35,000.
     ///
@@ -201,15 +206,17 @@ pub struct Limits {
     /// Proved by `a_data_packet_may_be_so_long`.
     pub maximum_packet: u32,
     /// Decisions of the application that may be pending (channel opens and requests that were
-    /// deferred). One more is refused at once.
+    /// deferred). One more is refused at once. Three times as many replies that are decided may
+    /// wait behind them for their turn; one more ends the connection.
     ///
-    /// Proved by `so_many_tickets_may_be_pending`.
+    /// Proved by `so_many_tickets_may_be_pending` and
+    /// `x10_answers_do_not_pile_up_behind_one_that_is_deferred`.
     pub tickets: usize,
     /// Our own requests and channel opens that may be unanswered.
     ///
     /// Proved by `so_many_of_our_requests_may_be_unanswered`.
     pub requests_unanswered: usize,
-    /// What is owed to the peer during a key exchange.
+    /// What is owed to the peer during a key exchange; a message counts for 16 at the least.
     ///
     /// Proved by `what_is_owed_during_a_key_exchange_is_bounded`.
     pub held: usize,
@@ -217,7 +224,8 @@ pub struct Limits {
     ///
     /// Proved by `send_accepts_nothing_above_the_mark`.
     pub output: usize,
-    /// Replies that wait to be written, beyond `output`: above it nothing more is read.
+    /// Replies that wait to be written, beyond `output`; at least `maximum_packet` and 16 KiB. When
+    /// there may be no room for one more of the size of `maximum_packet`, nothing more is read.
     ///
     /// Proved by `above_its_mark_for_replies_nothing_is_read`.
     pub control: usize,
@@ -267,7 +275,7 @@ impl Default for Limits {
             maximum_packet: 32 * 1024,
             tickets: 64,
             requests_unanswered: 128,
-            held: 64 * 1024,
+            held: 32 * 1024,
             output: 128 * 1024,
             control: 64 * 1024,
             banner: 64 * 1024,
@@ -277,6 +285,102 @@ impl Default for Limits {
             password: 1024,
             rekey_bytes: 1 << 30,
             rekey_packets: 1 << 31,
+        }
+    }
+}
+
+/// What a connection holds whatever is asked of it: itself, its configuration, keys, and what a key
+/// exchange computes with.
+const MEMORY_BASE: usize = 14 * 1024;
+/// Before authentication a signature by the largest RSA key is verified, or the lists of KEXINIT are
+/// compared.
+const MEMORY_BASE_BEFORE_AUTH: usize = 24 * 1024;
+
+impl Limits {
+    /// The most memory that a connection and its [`RecvBuf`](crate::RecvBuf) take before
+    /// authentication, whatever the peer does, in bytes: about three packets. It leaves out what the
+    /// application keeps, and what it sends by itself: names of algorithms, a banner.
+    ///
+    /// Proved, as [`memory`](Self::memory), by `no_peer_gets_more_memory_than_the_limits_say` and
+    /// `other_limits_make_other_bounds`.
+    ///
+    /// ```
+    /// # use ssh_proto::config::Limits;
+    /// assert!(Limits::default().memory_before_auth() <= 128 * 1024);
+    /// ```
+    pub const fn memory_before_auth(&self) -> usize {
+        let packet = self.largest_before_auth();
+        let user = if self.user_name < packet {
+            self.user_name
+        } else {
+            packet
+        };
+        packet
+            .saturating_mul(3)
+            .saturating_add(user)
+            .saturating_add(MEMORY_BASE_BEFORE_AUTH)
+    }
+
+    /// The most memory that a connection with so many channels and its
+    /// [`RecvBuf`](crate::RecvBuf) take after authentication, whatever the peer does, in bytes. It
+    /// leaves out what the application keeps: received data that it has not released is at most
+    /// [`window_total`](Self::window_total).
+    ///
+    /// ```
+    /// # use ssh_proto::config::Limits;
+    /// assert!(Limits::default().memory(0) <= 512 * 1024);
+    /// assert_eq!(Limits::default().memory(10), Limits::default().memory(0) + 10 * 2048);
+    /// ```
+    pub const fn memory(&self, channels: usize) -> usize {
+        let waiting = self.output.saturating_add(self.above_output());
+        // A packet that is not complete, all that may wait to be written, and all that is owed ...
+        let reading = self.largest().saturating_add(self.held);
+        // ... which makes several times as much of it when it is sealed; but then the packet is one
+        // of a key exchange.
+        let sealing = self
+            .largest_before_auth()
+            .saturating_mul(2)
+            .saturating_add(self.held.saturating_mul(25) / 4);
+        let more = if reading > sealing { reading } else { sealing };
+        waiting
+            .saturating_add(more)
+            .saturating_add(self.tickets.saturating_mul(160))
+            .saturating_add(self.requests_unanswered.saturating_mul(64))
+            .saturating_add(channels.saturating_mul(2048))
+            .saturating_add(MEMORY_BASE)
+    }
+
+    /// Above so much output nothing is read after authentication.
+    pub(crate) const fn stall_mark(&self) -> usize {
+        let above = self.above_output();
+        let all = self.output.saturating_add(above);
+        all.saturating_sub(self.maximum_packet as usize)
+    }
+
+    /// Room for replies: for one of the largest, and for some more at the least.
+    const fn above_output(&self) -> usize {
+        const MORE: usize = 16 * 1024;
+        let reply = (self.maximum_packet as usize).saturating_add(MORE);
+        if self.control > reply {
+            self.control
+        } else {
+            reply
+        }
+    }
+
+    const fn largest_before_auth(&self) -> usize {
+        if self.packet_before_auth > RECV_BUF_SIZE {
+            self.packet_before_auth
+        } else {
+            RECV_BUF_SIZE
+        }
+    }
+
+    const fn largest(&self) -> usize {
+        if self.packet > RECV_BUF_SIZE {
+            self.packet
+        } else {
+            RECV_BUF_SIZE
         }
     }
 }

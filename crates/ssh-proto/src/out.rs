@@ -15,16 +15,28 @@ use crate::message::Wire;
 use crate::random::{Purpose, Random, Streams};
 use crate::send::{DataTo, SendBuf};
 use crate::transport::Sealer;
-use crate::wire::Sink;
+use crate::wire::{Counter, Sink};
+
+/// What a message that is held counts for at the least: sealed, a small one is several times as
+/// long, and all of them leave at once.
+pub(crate) const HELD_MIN: usize = 16;
+
+/// Messages that wait for our NEWKEYS.
+struct Held {
+    /// Each behind its length.
+    payloads: Zeroizing<Vec<u8>>,
+    /// What is compared with the limit: at least the length of `payloads`.
+    count: usize,
+    limit: usize,
+}
 
 pub(crate) struct Out {
     pub(crate) buf: SendBuf,
     pub(crate) sealer: Sealer,
     pub(crate) streams: Streams,
     source: Box<dyn Random + Send>,
-    /// `Some` between our KEXINIT and our NEWKEYS: payloads, each behind its length.
-    held: Option<Zeroizing<Vec<u8>>>,
-    held_limit: usize,
+    /// `Some` between our KEXINIT and our NEWKEYS.
+    held: Option<Held>,
     /// The first thing that went wrong. Nothing but a goodbye is sent after it.
     failure: Option<Error>,
     /// Nothing is sent any more.
@@ -32,11 +44,7 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    pub(crate) fn new(
-        mut source: Box<dyn Random + Send>,
-        mark: usize,
-        held_limit: usize,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(mut source: Box<dyn Random + Send>, mark: usize) -> Result<Self, Error> {
         let streams = Streams::new(&mut *source)?;
         Ok(Self {
             buf: SendBuf::new(mark),
@@ -44,7 +52,6 @@ impl Out {
             streams,
             source,
             held: None,
-            held_limit,
             failure: None,
             closed: false,
         })
@@ -88,20 +95,18 @@ impl Out {
         if self.closed {
             return;
         }
-        let start = held.len();
-        if held.capacity() == 0 {
+        let length = encoded_len(message);
+        let count = held.count + (length + 4).max(HELD_MIN);
+        let Some(prefix) = u32::try_from(length).ok().filter(|_| count <= held.limit) else {
+            return self.note(Err(LimitExceeded::Held.into()));
+        };
+        held.count = count;
+        if held.payloads.capacity() == 0 {
             // All of it at once: a reallocation would leave a copy behind that is not wiped.
-            held.reserve_exact(self.held_limit);
+            held.payloads.reserve_exact(held.limit);
         }
-        held.put_u32(0);
-        message.encode(&mut **held);
-        let length = held.len().saturating_sub(start + 4);
-        if let (Some(place), Ok(length)) = (held.get_mut(start..start + 4), u32::try_from(length)) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
-        if held.len() > self.held_limit {
-            self.note(Err(LimitExceeded::Held.into()));
-        }
+        held.payloads.put_u32(prefix);
+        message.encode(&mut *held.payloads);
     }
 
     /// Whether messages are being held.
@@ -111,19 +116,23 @@ impl Out {
 
     /// How much more may be held.
     pub(crate) fn held_room(&self) -> usize {
-        self.held_limit
-            .saturating_sub(self.held.as_ref().map_or(0, |held| held.len()))
+        let held = self.held.as_ref();
+        held.map_or(0, |held| held.limit.saturating_sub(held.count))
     }
 
-    /// From our KEXINIT on.
-    pub(crate) fn hold(&mut self) {
-        self.held.get_or_insert_default();
+    /// From our KEXINIT on. What is held may count for `limit`.
+    pub(crate) fn hold(&mut self, limit: usize) {
+        self.held.get_or_insert_with(|| Held {
+            payloads: Zeroizing::default(),
+            count: 0,
+            limit,
+        });
     }
 
     /// From our NEWKEYS on: what was held leaves now.
     pub(crate) fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
-        let mut rest = held.as_slice();
+        let mut rest = held.payloads.as_slice();
         while let Some((length, behind)) = rest.split_first_chunk::<4>() {
             let length = u32::from_be_bytes(*length) as usize;
             let Some((payload, behind)) = behind.split_at_checked(length) else {
@@ -191,6 +200,13 @@ impl Out {
             self.failure.get_or_insert(error);
         }
     }
+}
+
+/// The size of an encoded message.
+pub(crate) fn encoded_len<'m, M: Wire<'m>>(message: &M) -> usize {
+    let mut counter = Counter::default();
+    message.encode(&mut counter);
+    counter.len()
 }
 
 impl core::fmt::Debug for Out {

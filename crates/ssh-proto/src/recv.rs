@@ -171,6 +171,12 @@ impl RecvBuf {
         }
     }
 
+    /// From now on grows to `size` bytes without being asked for more, as
+    /// [`with_size`](Self::with_size): for a peer that has earned it by logging in.
+    pub const fn set_size(&mut self, size: usize) {
+        self.size = if size == 0 { 1 } else { size };
+    }
+
     /// Room to read into: at least `need` bytes and never empty. `need` is what
     /// [`Wants::Bytes`] said.
     pub fn spare(&mut self, need: usize) -> &mut [u8] {

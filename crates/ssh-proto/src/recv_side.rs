@@ -272,6 +272,13 @@ impl RecvSide {
             }
             Packet::Payload(payload) => payload,
         };
+        // The lists of a KEXINIT are copied for the report: what was too much in the first exchange
+        // is too much in a later one.
+        if matches!(payload.number, 20..=49) && payload.bytes.len() > self.limits.packet_before_auth
+        {
+            let length = u32::try_from(payload.bytes.len()).unwrap_or(u32::MAX);
+            return Err(LimitExceeded::Packet(length).into());
+        }
         self.heard = self.heard.wrapping_add(1);
         if !authenticated {
             self.count_before_auth(payload.bytes.len())?;

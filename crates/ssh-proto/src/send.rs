@@ -11,11 +11,12 @@
 //! sent: small writes to one channel become one packet, with no timer and no delay. Data is
 //! accepted while `len` is below the high-water mark, then refused until everything has been
 //! written, then accepted from offset 0: bytes are never moved. Control messages have room of
-//! their own above the mark.
+//! their own above the mark, and the memory for it goes back when all is written.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::Error;
 use crate::message::{ChannelData, ChannelExtendedData, Wire};
@@ -24,8 +25,10 @@ use crate::random::Streams;
 use crate::transport::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
 use crate::wire::Sink;
 
-/// The first size of the storage; it doubles up to what the marks allow.
+/// The first size of the storage; it doubles up to the mark.
 const MIN_STORAGE: usize = 4 * 1024;
+/// Above the mark it grows by little: there a peer decides how much is owed to it.
+const STEP: usize = 4 * 1024;
 
 /// A data packet in the making, at `len`.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +110,7 @@ impl SendBuf {
         self.head = self.head.saturating_add(n).min(self.len);
         if self.head == self.len && self.open.is_none() {
             (self.head, self.len) = (0, 0);
+            trim(&mut self.storage, self.mark);
         }
     }
 
@@ -122,6 +126,7 @@ impl SendBuf {
         if self.head == 0 && self.len > 0 {
             core::mem::swap(out, &mut self.storage);
             out.truncate(self.len);
+            trim(&mut self.storage, self.mark);
         } else {
             out.clear();
             out.extend_from_slice(self.storage.get(self.head..self.len).unwrap_or_default());
@@ -140,12 +145,19 @@ impl SendBuf {
 
     /// Writes bytes that are no packet.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        let mut sink = PacketSink {
-            storage: &mut self.storage,
-            at: self.len,
-        };
+        let mut sink = self.sink(self.len);
         sink.put(bytes);
         self.len = sink.at;
+    }
+
+    /// Writes to the storage from `at` on.
+    const fn sink(&mut self, at: usize) -> PacketSink<'_> {
+        PacketSink {
+            sealed: self.len,
+            mark: self.mark,
+            storage: &mut self.storage,
+            at,
+        }
     }
 
     /// Writes one message, whose payload `encode` puts, as a packet of its own.
@@ -157,10 +169,7 @@ impl SendBuf {
     ) -> Result<(), Error> {
         self.seal_open(sealer, streams)?;
         let start = self.len + PAYLOAD_OFFSET;
-        let mut sink = PacketSink {
-            storage: &mut self.storage,
-            at: start,
-        };
+        let mut sink = self.sink(start);
         encode(&mut sink);
         let payload = sink.at - start;
         self.seal(payload, sealer, streams)
@@ -184,7 +193,8 @@ impl SendBuf {
         let data = self.open.map_or(0, |open| open.data);
         let n = want.min(to.max.saturating_sub(data));
         let start = self.len + PAYLOAD_OFFSET + Open::header(to.stream) + data;
-        grow(&mut self.storage, start + n + MAX_OVERHEAD);
+        let size = start + n + MAX_OVERHEAD;
+        grow(&mut self.storage, self.len..start, size, self.mark);
         Ok(self.storage.get_mut(start..start + n).unwrap_or_default())
     }
 
@@ -209,10 +219,7 @@ impl SendBuf {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let mut header = PacketSink {
-            storage: &mut self.storage,
-            at: self.len + PAYLOAD_OFFSET,
-        };
+        let mut header = self.sink(self.len + PAYLOAD_OFFSET);
         match open.stream {
             Stream::Data => {
                 header.put_u8(ChannelData::NUMBER);
@@ -234,9 +241,12 @@ impl SendBuf {
         sealer: &mut Sealer,
         streams: &mut Streams,
     ) -> Result<(), Error> {
+        let end = self.len + PAYLOAD_OFFSET + payload;
         grow(
             &mut self.storage,
-            self.len + PAYLOAD_OFFSET + payload + MAX_OVERHEAD,
+            self.len..end,
+            end + MAX_OVERHEAD,
+            self.mark,
         );
         let room = self.storage.get_mut(self.len..).unwrap_or_default();
         self.len += sealer.seal(room, payload, streams)?;
@@ -287,13 +297,16 @@ pub(crate) enum Share {
 /// Writes a payload to its final place.
 pub(crate) struct PacketSink<'a> {
     storage: &'a mut Vec<u8>,
+    /// Where the payload's packet begins: before it everything is encrypted.
+    sealed: usize,
     at: usize,
+    mark: usize,
 }
 
 impl Sink for PacketSink<'_> {
     fn put(&mut self, bytes: &[u8]) {
         let end = self.at + bytes.len();
-        grow(self.storage, end);
+        grow(self.storage, self.sealed..self.at, end, self.mark);
         if let Some(room) = self.storage.get_mut(self.at..end) {
             room.copy_from_slice(bytes);
             self.at = end;
@@ -302,20 +315,41 @@ impl Sink for PacketSink<'_> {
 }
 
 /// Makes `storage` at least `size` long. Its callers are bounded by the marks and by the size of
-/// one message. What is left behind is wiped: it may hold a message in clear.
-fn grow(storage: &mut Vec<u8>, size: usize) {
+/// one message. A reallocation may leave a copy behind, so what is in `clear` steps aside and is
+/// wiped meanwhile; there is never more of it than one packet, where a second storage would be as
+/// much again.
+fn grow(storage: &mut Vec<u8>, clear: Range<usize>, size: usize, mark: usize) {
     if storage.len() >= size {
         return;
     }
     if storage.capacity() >= size {
         // No further: where output is taken in exchange for other memory, this is done each time.
         storage.resize(size, 0);
+        return;
+    }
+    let size = if size > mark {
+        size + STEP
     } else {
-        let size = size.max(storage.len() * 2).max(MIN_STORAGE);
-        let mut larger = Vec::with_capacity(size);
-        larger.extend_from_slice(storage);
-        larger.resize(size, 0);
-        core::mem::replace(storage, larger).zeroize();
+        size.max(storage.len().saturating_mul(2).min(mark))
+    };
+    let size = size.max(MIN_STORAGE);
+    let aside = Zeroizing::new(storage.get(clear.clone()).unwrap_or_default().to_vec());
+    storage.get_mut(clear.start..).unwrap_or_default().zeroize();
+    storage.reserve_exact(size - storage.len());
+    storage.resize(size, 0);
+    if let Some(place) = storage.get_mut(clear)
+        && place.len() == aside.len()
+    {
+        place.copy_from_slice(&aside);
+    }
+}
+
+/// Keeps no more of a storage in which nothing waits than data makes use of.
+fn trim(storage: &mut Vec<u8>, mark: usize) {
+    // What a packet at the mark goes beyond it, and the credit that is granted beside it.
+    if storage.capacity() > mark.saturating_add(2 * STEP).max(MIN_STORAGE) {
+        storage.truncate(mark.max(MIN_STORAGE));
+        storage.shrink_to_fit();
     }
 }
 

@@ -1,39 +1,37 @@
 //! The gate before the first byte: how many connections may be logging in, in all and from one
-//! source. What `sshd` calls `MaxStartups` and `PerSourceMaxStartups`.
+//! source, and who makes room when all places are taken. What `sshd` has `MaxStartups` and
+//! `PerSourceMaxStartups` for.
 //!
 //! ```text
-//!   places taken   0 ........ begin ............... full
-//!   refused        none       refused_percent ----> all
+//!   a new one --source has its share--> refused
+//!             --a place is free-------> in
+//!             --none is---------------> in, in place of whoever has come least far
 //! ```
 //!
 //! Whoever has not logged in costs the attacker nothing but an address, so that such connections
-//! must neither take the places of users who are in, nor all of them be one source's. In between,
-//! refusing at random leaves an honest client a chance that grows with its attempts, where a fixed
-//! limit would leave it none while somebody else refills every place at once.
+//! must neither take the places of users who are in, nor all of them be one source's. Refusing new
+//! ones when all places are taken, or most of them by chance, would let an attacker keep everybody
+//! out who holds each place for as long as the deadlines allow. Here he must come back as often as
+//! places run out while one honest client logs in, and those that only wait make room first.
 //!
-//! Invariants: `sources` holds those with at least one place, `taken` is their sum, and
-//! `taken <= full`: memory is bounded by the limits. No I/O and no lock: a driver asks before it
-//! reads anything, and gives the place back as soon as the user is in or the connection is gone.
+//! Invariants: `sources` holds those with at least one place, and how many they have of `places`;
+//! there are at most `full`: memory is bounded by the limits. No I/O and no lock: a driver asks
+//! before it reads anything, and gives the place back as soon as the user is in or the connection is
+//! gone.
 
 use alloc::collections::BTreeMap;
+use core::cmp::Reverse;
 use core::fmt;
 use core::net::IpAddr;
 
-use ssh_proto::random::Random;
+use ssh_proto::TransportEvent;
 
 /// How many connections may be logging in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StartLimits {
-    /// When so many are logging in, more are refused.
+    /// When so many are logging in, one more takes the place of another.
     pub full: usize,
-    /// When so many are logging in, some are refused at random: [`refused_percent`] of them, and
-    /// more the nearer `full` is. From `full` on it means nothing.
-    ///
-    /// [`refused_percent`]: Self::refused_percent
-    pub begin: usize,
-    /// How many of a hundred are refused at `begin`, from 0 to 100.
-    pub refused_percent: u8,
     /// When so many of one source are logging in, more of it are refused. A source is an IPv4
     /// address, or the first 64 bits of an IPv6 address, since whoever has one has all of them.
     /// Clients behind one translating router, or behind a proxy, are one source.
@@ -41,79 +39,108 @@ pub struct StartLimits {
 }
 
 impl StartLimits {
-    /// At most `full`, of which one source gets 10; when half of them are taken, 30 of a hundred
-    /// are refused.
+    /// At most `full`, of which one source gets 10.
     pub const fn new(full: usize) -> Self {
         Self {
             full,
-            begin: full.div_ceil(2),
-            refused_percent: 30,
             per_source: 10,
         }
     }
+}
 
-    /// How many of a hundred are refused when so many are logging in.
-    fn refused_at(&self, taken: usize) -> u64 {
-        if taken >= self.full {
-            return 100;
+/// How far a login has come. The further it is the longer it keeps its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum StartStage {
+    /// Nothing has come from the client.
+    #[default]
+    Silent,
+    /// The client has identified itself.
+    Identified,
+    /// Keys are exchanged: the client has paid for as much as the server has. Users who type a
+    /// password are here.
+    Keyed,
+}
+
+impl StartStage {
+    /// Where a login is after this event, if that is news.
+    pub const fn after(event: &TransportEvent<'_>) -> Option<Self> {
+        match event {
+            TransportEvent::Identified => Some(Self::Identified),
+            TransportEvent::KeysExchanged => Some(Self::Keyed),
+            _ => None,
         }
-        if taken < self.begin {
-            return 0;
-        }
-        let least = u64::from(self.refused_percent.min(100));
-        let (above, range) = (taken - self.begin, self.full - self.begin);
-        let share = (100 - least)
-            .saturating_mul(above as u64)
-            .checked_div(range as u64);
-        // `begin <= taken < full`: there is a range.
-        least + share.unwrap_or(0)
     }
 }
 
 /// Decides which connections may begin to log in.
 ///
 /// ```
-/// use ssh_server::{StartGate, StartLimits};
-/// # use ssh_proto::random::{Random, RandomError};
-/// # struct Zeros;
-/// # impl Random for Zeros {
-/// #     fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomError> { out.fill(0); Ok(()) }
-/// # }
-/// # let mut random = Zeros;
+/// use ssh_server::{StartGate, StartLimits, StartStage};
 ///
-/// let mut limits = StartLimits::new(32);
+/// let mut limits = StartLimits::new(2);
 /// limits.per_source = 1;
 /// let mut gate = StartGate::new(limits);
-/// let address = std::net::IpAddr::from([192, 0, 2, 7]);
-/// let place = gate.admit(address, &mut random)?;
-/// assert!(gate.admit(address, &mut random).is_err());
+/// let from = |host| std::net::IpAddr::from([192, 0, 2, host]);
+/// let one = gate.admit(from(1))?.place;
+/// assert!(gate.admit(from(1)).is_err());
+/// let two = gate.admit(from(2))?.place;
+/// // The first has identified itself, so it is the second that makes room.
+/// gate.advance(&one, StartStage::Identified);
+/// let three = gate.admit(from(3))?;
+/// assert_eq!(three.displaced, Some(two.number()));
 /// // The user is in, or the connection is gone.
-/// gate.leave(place);
-/// assert_eq!(gate.taken(), 0);
+/// gate.leave(one);
+/// assert_eq!(gate.taken(), 1);
 /// # Ok::<(), ssh_server::StartRefused>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct StartGate {
     limits: StartLimits,
     sources: BTreeMap<Source, usize>,
-    taken: usize,
+    /// By number, which is the order in which they came.
+    places: BTreeMap<u64, Login>,
+    next: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Login {
+    source: Source,
+    stage: StartStage,
 }
 
 /// The place of one connection that is logging in. To be given back by [`StartGate::leave`].
 #[derive(Debug)]
 #[must_use = "a place that is not given back stays taken"]
 pub struct StartPlace {
-    source: Source,
+    number: u64,
+}
+
+impl StartPlace {
+    /// Its number, which no other place of its gate ever has.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// A connection that may begin to log in.
+#[derive(Debug)]
+#[must_use = "a place that is not given back stays taken"]
+#[non_exhaustive]
+pub struct Started {
+    /// Its place.
+    pub place: StartPlace,
+    /// The number of the place that another one had to give up: that connection is to be closed.
+    /// Its place is not taken any more, and giving it back has no effect.
+    pub displaced: Option<u64>,
 }
 
 /// Why a connection may not begin to log in: it is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartRefused {
-    /// [`StartLimits::full`].
+    /// [`StartLimits::full`] is zero, or nobody is there who could make room.
     Full,
-    /// By chance, between [`StartLimits::begin`] and [`StartLimits::full`].
-    Chance,
     /// [`StartLimits::per_source`].
     Source,
 }
@@ -124,66 +151,100 @@ impl StartGate {
         Self {
             limits,
             sources: BTreeMap::new(),
-            taken: 0,
+            places: BTreeMap::new(),
+            next: 0,
         }
     }
 
-    /// Takes a place for a connection from this address, before anything is read from it.
-    /// `random` is asked only where chance decides; where it fails, the connection is refused.
+    /// Takes a place for a connection from this address, before anything is read from it. Where
+    /// none is free, somebody else is displaced: of those who have come least far, one of the source
+    /// that has most places, and of these the one that has been there for longest.
     ///
     /// # Errors
     ///
     /// [`StartRefused`] says which limit has been reached; then no place was taken.
-    pub fn admit(
-        &mut self,
-        from: IpAddr,
-        random: &mut dyn Random,
-    ) -> Result<StartPlace, StartRefused> {
-        let source = Source::of(from);
-        let of_source = self.sources.get(&source).copied().unwrap_or(0);
-        if of_source >= self.limits.per_source {
-            return Err(StartRefused::Source);
-        }
-        match self.limits.refused_at(self.taken) {
-            0 => {}
-            100.. => return Err(StartRefused::Full),
-            percent => {
-                let mut drawn = [0; 4];
-                let missed = random.fill(&mut drawn).is_ok()
-                    && u64::from(u32::from_le_bytes(drawn)) * 100 >= percent << 32;
-                if !missed {
-                    return Err(StartRefused::Chance);
-                }
-            }
-        }
-        self.sources.insert(source, of_source + 1);
-        self.taken += 1;
-        Ok(StartPlace { source })
+    pub fn admit(&mut self, from: IpAddr) -> Result<Started, StartRefused> {
+        self.admit_among(self.limits.full, from)
     }
 
-    /// Gives a place back: the user is in, or the connection is gone.
-    pub fn leave(&mut self, place: StartPlace) {
-        // A place of another gate is not counted here.
-        if let Some(of_source) = self.sources.get_mut(&place.source) {
-            *of_source = of_source.saturating_sub(1);
-            self.taken = self.taken.saturating_sub(1);
-            if *of_source == 0 {
-                self.sources.remove(&place.source);
-            }
+    /// As [`admit`](Self::admit) when no place is free: for a server that has no room for one more
+    /// connection of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit); [`StartRefused::Full`] if nobody is logging in.
+    pub fn admit_in_place(&mut self, from: IpAddr) -> Result<Started, StartRefused> {
+        self.admit_among(self.taken(), from)
+    }
+
+    fn admit_among(&mut self, full: usize, from: IpAddr) -> Result<Started, StartRefused> {
+        let source = Source::of(from);
+        if self.share(source) >= self.limits.per_source {
+            return Err(StartRefused::Source);
         }
+        let mut displaced = None;
+        if self.places.len() >= full {
+            displaced = self.weakest();
+            self.remove(displaced.ok_or(StartRefused::Full)?);
+        }
+        let number = self.next;
+        self.next += 1;
+        *self.sources.entry(source).or_default() += 1;
+        let stage = StartStage::Silent;
+        self.places.insert(number, Login { source, stage });
+        Ok(Started {
+            place: StartPlace { number },
+            displaced,
+        })
+    }
+
+    /// A login has come further. Never moves it back.
+    pub fn advance(&mut self, place: &StartPlace, stage: StartStage) {
+        if let Some(login) = self.places.get_mut(&place.number) {
+            login.stage = login.stage.max(stage);
+        }
+    }
+
+    /// Gives a place back: the user is in, or the connection is gone. One that was displaced has
+    /// none.
+    pub fn leave(&mut self, place: StartPlace) {
+        self.remove(place.number);
     }
 
     /// How many are logging in.
-    pub const fn taken(&self) -> usize {
-        self.taken
+    pub fn taken(&self) -> usize {
+        self.places.len()
+    }
+
+    fn share(&self, source: Source) -> usize {
+        self.sources.get(&source).copied().unwrap_or(0)
+    }
+
+    fn weakest(&self) -> Option<u64> {
+        let order = |(number, login): &(&u64, &Login)| {
+            (login.stage, Reverse(self.share(login.source)), **number)
+        };
+        let weakest = self.places.iter().min_by_key(order);
+        weakest.map(|(number, _)| *number)
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(login) = self.places.remove(&number) else {
+            return;
+        };
+        if let Some(share) = self.sources.get_mut(&login.source) {
+            *share = share.saturating_sub(1);
+            if *share == 0 {
+                self.sources.remove(&login.source);
+            }
+        }
     }
 }
 
 impl fmt::Display for StartRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "too many connections are logging in",
-            Self::Chance => "many connections are logging in, and chance was against this one",
+            Self::Full => "no connection may log in",
             Self::Source => "too many connections from this source are logging in",
         })
     }
@@ -216,33 +277,10 @@ impl Source {
 mod tests {
     use alloc::vec::Vec;
 
-    use ssh_proto::random::RandomError;
-
     use super::*;
 
-    /// Says the same number again and again, or fails.
-    struct Always(Option<u32>);
-
-    impl Random for Always {
-        fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomError> {
-            let number = self.0.ok_or(RandomError)?;
-            out.copy_from_slice(&number.to_le_bytes());
-            Ok(())
-        }
-    }
-
-    /// Fails: where it is used, nobody asks for a number.
-    fn none() -> Always {
-        Always(None)
-    }
-
-    fn limits(begin: usize, refused_percent: u8, full: usize, per_source: usize) -> StartLimits {
-        StartLimits {
-            full,
-            begin,
-            refused_percent,
-            per_source,
-        }
+    fn gate(full: usize, per_source: usize) -> StartGate {
+        StartGate::new(StartLimits { full, per_source })
     }
 
     fn address(text: &str) -> IpAddr {
@@ -253,79 +291,104 @@ mod tests {
         IpAddr::from([192, 0, 2, host])
     }
 
+    /// Takes a place, and says whose place that was.
+    fn enter(gate: &mut StartGate, host: u8) -> (StartPlace, Option<u64>) {
+        let started = gate.admit(v4(host)).unwrap();
+        (started.place, started.displaced)
+    }
+
     #[test]
     fn one_source_gets_its_share_and_others_still_come_in() {
-        let mut gate = StartGate::new(limits(8, 30, 8, 2));
-        let first = gate.admit(v4(1), &mut none()).unwrap();
-        let _second = gate.admit(v4(1), &mut none()).unwrap();
-        let third = gate.admit(v4(1), &mut none());
-        assert_eq!(third.unwrap_err(), StartRefused::Source);
-        let _other = gate.admit(v4(2), &mut none()).unwrap();
+        let mut gate = gate(8, 2);
+        let (first, _) = enter(&mut gate, 1);
+        let _second = enter(&mut gate, 1);
+        assert_eq!(gate.admit(v4(1)).unwrap_err(), StartRefused::Source);
+        let _other = enter(&mut gate, 2);
         gate.leave(first);
         assert_eq!(gate.taken(), 2);
-        let _again = gate.admit(v4(1), &mut none()).unwrap();
-        assert!(gate.admit(v4(1), &mut none()).is_err());
+        let _again = enter(&mut gate, 1);
+        assert!(gate.admit(v4(1)).is_err());
     }
 
     #[test]
-    fn when_all_places_are_taken_everybody_is_refused_until_one_is_given_back() {
-        let mut gate = StartGate::new(limits(3, 0, 3, 3));
-        let mut places: Vec<_> = (0..3)
-            .map(|host| gate.admit(v4(host), &mut none()).unwrap())
-            .collect();
-        let refused = gate.admit(v4(9), &mut Always(Some(u32::MAX)));
-        assert_eq!(refused.unwrap_err(), StartRefused::Full);
-        gate.leave(places.pop().unwrap());
-        let _place = gate.admit(v4(9), &mut none()).unwrap();
+    fn nobody_is_displaced_while_a_place_is_free() {
+        let mut gate = gate(3, 3);
+        let mut places: Vec<_> = (0..3).map(|host| enter(&mut gate, host)).collect();
+        assert!(places.iter().all(|(_, displaced)| displaced.is_none()));
+        gate.leave(places.pop().unwrap().0);
+        assert_eq!(enter(&mut gate, 9).1, None);
+        assert!(enter(&mut gate, 9).1.is_some());
+        assert_eq!(gate.taken(), 3);
     }
 
     #[test]
-    fn chance_refuses_more_the_fuller_it_is() {
-        let limits = limits(10, 30, 100, 1);
-        assert_eq!(limits.refused_at(9), 0);
-        assert_eq!(limits.refused_at(10), 30);
-        assert_eq!(limits.refused_at(55), 65);
-        assert_eq!(limits.refused_at(99), 99);
-        assert_eq!(limits.refused_at(100), 100);
-        assert_eq!(limits.refused_at(usize::MAX), 100);
-        let percents: Vec<_> = (0..=100).map(|taken| limits.refused_at(taken)).collect();
-        assert!(percents.is_sorted());
+    fn where_there_is_no_room_at_all_somebody_makes_room_or_nobody_comes_in() {
+        let mut gate = gate(3, 3);
+        let refused = gate.admit_in_place(v4(1)).unwrap_err();
+        assert_eq!(refused, StartRefused::Full);
+        let first = enter(&mut gate, 1).0;
+        let started = gate.admit_in_place(v4(2)).unwrap();
+        assert_eq!(started.displaced, Some(first.number()));
+        assert_eq!(gate.taken(), 1);
     }
 
     #[test]
-    fn the_number_drawn_decides_and_a_source_without_numbers_refuses() {
-        // 50 of a hundred: the lower half of all numbers.
-        let mut gate = StartGate::new(limits(0, 50, 100, 1));
-        let refused = gate.admit(v4(1), &mut Always(Some(0x7fff_ffff)));
-        assert_eq!(refused.unwrap_err(), StartRefused::Chance);
-        let failed = gate.admit(v4(1), &mut none());
-        assert_eq!(failed.unwrap_err(), StartRefused::Chance);
-        assert_eq!(gate.taken(), 0);
-        let _place = gate.admit(v4(1), &mut Always(Some(0x8000_0000))).unwrap();
+    fn who_has_come_least_far_makes_room_and_of_those_the_oldest() {
+        let mut gate = gate(4, 9);
+        let places: Vec<_> = (0..4).map(|host| enter(&mut gate, host).0).collect();
+        gate.advance(&places[0], StartStage::Keyed);
+        gate.advance(&places[2], StartStage::Identified);
+        gate.advance(&places[0], StartStage::Identified);
+        let mut displaced = Vec::new();
+        for host in 10..16 {
+            let (place, number) = enter(&mut gate, host);
+            displaced.push(number.unwrap());
+            gate.advance(&place, StartStage::Keyed);
+        }
+        let number = |at: usize| places[at].number();
+        assert_eq!(displaced[..4], [number(1), number(3), number(2), number(0)]);
+        // When all have come as far, it is the turn of those that came in their places.
+        assert_eq!(displaced[4..], [4, 5]);
+    }
+
+    #[test]
+    fn of_those_who_have_come_as_far_the_source_with_most_places_makes_room() {
+        let mut gate = gate(4, 3);
+        let honest = enter(&mut gate, 1).0;
+        let greedy: Vec<_> = (0..3).map(|_| enter(&mut gate, 2).0).collect();
+        let (_, displaced) = enter(&mut gate, 3);
+        assert_eq!(displaced, Some(greedy[0].number()));
+        let (_, displaced) = enter(&mut gate, 4);
+        assert_eq!(displaced, Some(greedy[1].number()));
+        let (_, displaced) = enter(&mut gate, 5);
+        assert_eq!(displaced, Some(honest.number()), "each has one now");
+    }
+
+    #[test]
+    fn a_place_that_was_lost_is_given_back_only_once() {
+        let mut gate = gate(1, 1);
+        let lost = enter(&mut gate, 1).0;
+        let (place, displaced) = enter(&mut gate, 2);
+        assert_eq!(displaced, Some(lost.number()));
+        gate.advance(&lost, StartStage::Keyed);
+        gate.leave(lost);
+        assert_eq!(gate.taken(), 1);
+        gate.leave(place);
+        assert_eq!((gate.taken(), gate.sources.len()), (0, 0));
     }
 
     #[test]
     fn limits_that_make_no_sense_refuse_and_do_not_panic() {
-        for limits in [
-            limits(0, 0, 0, 0),
-            limits(5, 255, 2, 9),
-            limits(usize::MAX, 200, usize::MAX, usize::MAX),
-            StartLimits::new(0),
-            StartLimits::new(usize::MAX),
-        ] {
-            let mut gate = StartGate::new(limits);
+        for (full, per_source) in [(0, 0), (0, 9), (2, 9), (usize::MAX, usize::MAX)] {
+            let mut gate = gate(full, per_source);
             let mut places = Vec::new();
             for host in 0..4 {
-                places.extend(gate.admit(v4(host), &mut Always(Some(0))));
+                places.extend(gate.admit(v4(host)));
             }
-            assert!(places.len() <= limits.full);
+            assert!(gate.taken() <= full);
         }
-        // Whatever `refused_percent` says, 100 is all of them.
-        assert!(
-            StartGate::new(limits(0, 255, 9, 9))
-                .admit(v4(1), &mut Always(Some(u32::MAX)))
-                .is_err()
-        );
+        assert_eq!(gate(0, 9).admit(v4(1)).unwrap_err(), StartRefused::Full);
+        let _ = StartLimits::new(usize::MAX);
     }
 
     #[test]
@@ -340,11 +403,9 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_with_the_last_place_of_a_source() {
-        let mut gate = StartGate::new(StartLimits::new(1000));
+        let mut gate = gate(1000, 10);
         for round in 0..3 {
-            let places: Vec<_> = (0..100)
-                .map(|host| gate.admit(v4(host), &mut none()).unwrap())
-                .collect();
+            let places: Vec<_> = (0..100).map(|host| enter(&mut gate, host).0).collect();
             assert_eq!((gate.taken(), gate.sources.len()), (100, 100), "{round}");
             for place in places {
                 gate.leave(place);

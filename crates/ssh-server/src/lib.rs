@@ -78,6 +78,6 @@ mod host_keys;
 mod users;
 
 pub use admission::{Admission, Admitted, Clock, PasswordQuestion, Required, Step};
-pub use gate::{StartGate, StartLimits, StartPlace, StartRefused};
+pub use gate::{StartGate, StartLimits, StartPlace, StartRefused, StartStage, Started};
 pub use host_keys::{HostKeys, HostKeysError};
 pub use users::{FixedUsers, PasswordCheck, Users, same_password};

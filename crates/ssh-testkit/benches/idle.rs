@@ -86,7 +86,7 @@ fn serve(connections: usize) -> Result<(), Failure> {
     let keys = Arc::new(AuthorizedKeys::parse(format!("{line}\n").as_bytes()));
     let users = move |_| FixedUsers::new().with_keys("alice", keys.clone());
     let mut starts = StartLimits::new(2 * AT_A_TIME);
-    (starts.begin, starts.per_source) = (starts.full, starts.full);
+    starts.per_source = starts.full;
     let options = ServerOptions::new(HostKeys::new([host_key()])?, users)
         .connections(connections + 1)
         .starts(starts);

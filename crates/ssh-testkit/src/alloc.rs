@@ -65,6 +65,12 @@ pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Usage) {
     (result, inner)
 }
 
+/// How many blocks all threads together have asked for since the process began, growing and
+/// shrinking included.
+pub fn of_all_threads() -> usize {
+    ALL.load(Ordering::SeqCst)
+}
+
 /// Looks for `secret` in every block that any thread gives back, until the [`Watch`] is dropped.
 ///
 /// Waits for the watch of another test. The secret is kept outside of the heap; the caller's own
@@ -121,6 +127,8 @@ static TURN: Mutex<()> = Mutex::new(());
 static SECRET: [AtomicU8; SECRET_MAX] = [const { AtomicU8::new(0) }; SECRET_MAX];
 /// Zero while nothing is watched.
 static SECRET_LEN: AtomicUsize = AtomicUsize::new(0);
+/// Blocks that were asked for, by anybody.
+static ALL: AtomicUsize = AtomicUsize::new(0);
 static HITS: AtomicUsize = AtomicUsize::new(0);
 static LAST_HIT: AtomicUsize = AtomicUsize::new(0);
 
@@ -139,6 +147,7 @@ fn count(update: impl FnOnce(&mut Usage)) {
 }
 
 fn count_alloc(size: usize) {
+    ALL.fetch_add(1, Ordering::Relaxed);
     count(|usage| {
         usage.allocations += 1;
         usage.bytes += size as u64;

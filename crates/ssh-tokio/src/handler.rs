@@ -66,7 +66,7 @@ pub trait Handler: Send + Sync + 'static {
     /// A user is in.
     fn logged_in(&self, session: &Session) {}
 
-    /// Somebody came and did not get in.
+    /// Somebody came and did not get in. Not told of those who had to make room for others.
     fn login_failed(&self, from: SocketAddr, error: &Error) {}
 
     /// The connection of a user has ended.

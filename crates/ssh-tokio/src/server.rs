@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ssh_driver::{Error, Place, Places, ServerOptions, Session};
+use ssh_driver::{Entered, Error, Place, Places, ServerOptions, Session};
 use ssh_proto::server::{AuthDecision, ServerEvent};
-use ssh_server::{Admitted, PasswordCheck, Step};
+use ssh_server::{Admitted, PasswordCheck, StartStage, Step};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::task::AbortHandle;
@@ -177,10 +177,16 @@ impl<H: Handler> Shared<H> {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let entered = lock(&self.places).enter(from.ip(), Connection::Arriving, &mut OsRandom);
-        let Some(place) = entered else {
+        let entered = lock(&self.places).enter(from.ip(), Connection::Arriving);
+        let Some(Entered {
+            place, displaced, ..
+        }) = entered
+        else {
             return;
         };
+        if let Some(displaced) = displaced {
+            displaced.end();
+        }
         let number = place.number();
         let seat = Seat {
             places: self.places.clone(),
@@ -235,6 +241,11 @@ impl<H: Handler> Shared<H> {
                         // own.
                         let keys = self.options.host_keys();
                         let _ = keys.sign(request, server, &mut OsRandom);
+                    }
+                    Ok(Step::Other(ServerEvent::Transport(event))) => {
+                        if let Some(stage) = StartStage::after(&event) {
+                            lock(&self.places).advance(&seat.place, stage);
+                        }
                     }
                     Ok(Step::Other(ServerEvent::Ended(end))) => return Turn::Ended(end),
                     _ => {}

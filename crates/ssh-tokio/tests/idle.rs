@@ -34,7 +34,7 @@ fn host_key() -> SigningKey {
 
 fn server_options() -> ServerOptions {
     let mut starts = StartLimits::new(64);
-    (starts.begin, starts.per_source) = (64, 64);
+    starts.per_source = 64;
     ServerOptions::new(HostKeys::new([host_key()]).unwrap(), |_| {
         FixedUsers::new().with_password("alice", String::from("secret"))
     })

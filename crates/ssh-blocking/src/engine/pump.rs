@@ -8,6 +8,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant as SystemInstant};
 
+use ssh_proto::Instant;
 use ssh_proto::error::End;
 
 use super::{Engine, Guard, LINGER, drain, wait};
@@ -26,8 +27,10 @@ impl Engine {
         loop {
             let before = state.send().has_ended();
             let now = self.clock.now();
-            if state.pump_at.take().is_some_and(|at| at <= now) {
-                // It may be idle.
+            let woken = state.pump_at.take().is_some_and(|at| at <= now);
+            let due = |at: Instant| at <= now;
+            if woken && state.send().poll_timeout(now).is_some_and(due) {
+                // It may be idle. Where data has moved since, nothing is due.
                 state.core.table().give_back();
                 if !state.writing {
                     state.outbox.give_back();

@@ -266,14 +266,41 @@ fn by_default_half_of_all_places_are_for_those_who_are_in() {
     within(60, || {
         let (server, _) = server_with(|options| options.connections(2));
         let address = server.local_addr();
-        let silent = Silent::new(address);
-        assert!(silent.served);
-        assert!(!Silent::new(address).served);
-        drop(silent);
-        until(|| server.connections() == 0);
+        let first = Silent::new(address);
+        let second = Silent::new(address);
+        assert!(first.served && second.served);
+        assert_eq!(
+            server.connections(),
+            1,
+            "the second has the place of the first"
+        );
         let _one = connect(&server);
         let _two = connect(&server);
         assert_eq!(server.connections(), 2);
+        assert!(!Silent::new(address).served, "those who are in stay");
+    });
+}
+
+#[test]
+fn clients_that_are_silent_make_room_for_those_that_log_in() {
+    within(60, || {
+        let (server, _) = server_with(|options| {
+            let mut limits = StartLimits::new(8);
+            limits.per_source = 100;
+            options.connections(12).starts(limits)
+        });
+        let address = server.local_addr();
+        let mut clients = Vec::new();
+        for round in 0..12 {
+            let silent: Vec<_> = (0..20).map(|_| Silent::new(address)).collect();
+            assert!(silent.iter().all(|silent| silent.served), "{round}");
+            assert!(server.connections() <= 12);
+            clients.push(connect(&server));
+        }
+        assert_eq!(server.connections(), 12);
+        for client in clients {
+            client.open_session().unwrap();
+        }
     });
 }
 

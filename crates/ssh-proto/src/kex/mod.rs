@@ -215,7 +215,7 @@ impl Kex {
         out.streams.fill(Purpose::Cookie, &mut cookie);
         let guess = self.guess(&algorithms, out)?;
         let payload = self.kexinit(&algorithms, &cookie, guess.is_some());
-        out.hold();
+        out.hold(self.config.limits.held);
         out.transport(&KexInit::decode(&payload).map_err(|_| INTERNAL)?);
         if let Some((_, share)) = &guess {
             out.transport(&KexEcdhInit {

@@ -5,12 +5,12 @@
 //! and says how much that was, and a request that does not fit is refused without a change.
 
 use super::flow::{Blocked, Flow, Half};
-use super::{ChannelId, Mux, RequestId, Stream, encoded_len};
+use super::{ChannelId, Mux, RequestId, Stream};
 use crate::error::{Misuse, RequestError};
 use crate::message::{
     ChannelClose, ChannelEof, ChannelRequest, ChannelRequestType, TerminalModes, TerminalSize,
 };
-use crate::out::Out;
+use crate::out::{HELD_MIN, Out, encoded_len};
 use crate::send::{DataTo, Share};
 
 /// The largest payload that every peer can take (RFC 4253 section 6.1).
@@ -460,7 +460,7 @@ impl Mux {
         let limits = self.limits();
         let fits = if out.is_holding() {
             // The other half is for what the peer is owed.
-            size + 4 <= out.held_room().saturating_sub(limits.held / 2)
+            (size + 4).max(HELD_MIN) <= out.held_room().saturating_sub(limits.held / 2)
         } else {
             out.buf.filled() + size <= limits.output + limits.control / 2
         };

@@ -34,9 +34,9 @@ pub use tickets::{GlobalTicket, OpenTicket, RequestTicket, Ticket};
 use window::Measure;
 
 use crate::config::{Limits, TransportConfig};
-use crate::error::{Misuse, RequestError};
-use crate::message::{ChannelOpen, ChannelOpenType, GlobalRequest, GlobalRequestType, Wire};
-use crate::out::Out;
+use crate::error::{LimitExceeded, Misuse, RequestError};
+use crate::message::{ChannelOpen, ChannelOpenType, GlobalRequest, GlobalRequestType};
+use crate::out::{Out, encoded_len};
 use crate::send::Share;
 use crate::transport::Role;
 
@@ -120,6 +120,8 @@ pub(crate) struct Mux {
     next_request: u64,
     /// Replies that we owe to the peer's global requests.
     globals: Replies,
+    /// Replies of all queues that are decided and wait for one that is not.
+    decided: usize,
     pub(crate) tickets: Tickets,
     forwards: Vec<Forward>,
     /// The client promised to open no more sessions (OpenSSH PROTOCOL 2.2).
@@ -132,6 +134,8 @@ pub(crate) struct Mux {
 
 /// Data that one blocked channel may send before the next one gets its turn.
 const QUANTUM: u64 = 64 * 1024;
+/// Replies that may wait for each ticket that there may be. An honest peer waits for far fewer.
+const REPLIES: usize = 3;
 /// Room below this is not worth a packet.
 const MIN_ROOM: usize = 256;
 
@@ -155,6 +159,7 @@ impl Mux {
             unanswered: 0,
             next_request: 0,
             globals: Replies::new(),
+            decided: 0,
             tickets: Tickets::new(),
             forwards: Vec::new(),
             no_more_sessions: false,
@@ -252,6 +257,7 @@ impl Mux {
         self.open = self.open.saturating_sub(1);
         self.windows_held = self.windows_held.saturating_sub(flow.held());
         self.unanswered = self.unanswered.saturating_sub(flow.awaiting());
+        self.decided = self.decided.saturating_sub(flow.replies.decided());
         self.tickets.forget_channel(slot);
         self.interactive.retain(|waiting| *waiting != slot);
         self.bulk.retain(|waiting| *waiting != slot);
@@ -262,6 +268,16 @@ impl Mux {
             self.bulk = VecDeque::new();
             self.tickets.give_back();
         }
+    }
+
+    /// Counts replies that were decided and that were sent. How many may wait goes with how many
+    /// tickets there may be, since each waits for a ticket: all of them may leave at once.
+    fn count_replies(&mut self, decided: usize, sent: usize) -> Result<(), LimitExceeded> {
+        self.decided = (self.decided + decided).saturating_sub(sent);
+        if self.decided > self.limits().tickets.saturating_mul(REPLIES) {
+            return Err(LimitExceeded::Control);
+        }
+        Ok(())
     }
 
     const fn request_id(&mut self) -> RequestId {
@@ -463,11 +479,4 @@ impl Mux {
             Share::Half => &mut self.bulk,
         }
     }
-}
-
-/// The size of an encoded message, for those that the application puts together.
-fn encoded_len<'m, M: Wire<'m>>(message: &M) -> usize {
-    let mut counter = crate::wire::Counter::default();
-    message.encode(&mut counter);
-    counter.len()
 }

@@ -1,16 +1,16 @@
 //! Replies leave in the order of the requests, whatever the order of the answers (RFC 4254
 //! sections 4 and 5.4).
 //!
-//! Memory is bounded, and so is what leaves at once: at most [`MOST`] replies that were decided
-//! without asking wait behind one that the application takes its time for.
+//! A reply waits only behind one that the application takes its time for. How many wait in all
+//! queues of a connection together is counted, and bounded, by `Mux::count_replies`: with each
+//! request that is decided at once, and with each ticket that is handed out, so that answers cannot
+//! pile up behind one that never comes.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::error::LimitExceeded;
-
-/// An honest peer waits for the replies to far fewer requests.
-const MOST: usize = 1024;
+/// Room for so many is kept, so that replies that leave at once cost no allocation.
+const KEPT: usize = 4;
 
 /// What a request was answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,22 +25,18 @@ enum Entry {
     /// The application decides; the number is the ticket's nonce.
     Pending(u64),
     Answered(Answer),
-    Failures(u32),
 }
 
 /// The replies owed on one channel, or for global requests.
 #[derive(Debug)]
 pub(crate) struct Replies {
     entries: VecDeque<Entry>,
-    /// Replies that are decided and wait for their turn.
-    decided: usize,
 }
 
 impl Replies {
     pub(super) const fn new() -> Self {
         Self {
             entries: VecDeque::new(),
-            decided: 0,
         }
     }
 
@@ -49,68 +45,42 @@ impl Replies {
         self.entries.push_back(Entry::Pending(nonce));
     }
 
-    /// Refused without asking.
-    pub(super) fn refused(&mut self) -> Result<(), LimitExceeded> {
-        self.count()?;
-        if let Some(Entry::Failures(n)) = self.entries.back_mut() {
-            *n = n.saturating_add(1);
-        } else {
-            self.entries.push_back(Entry::Failures(1));
-        }
-        Ok(())
-    }
-
-    /// Answered without asking.
-    pub(super) fn answered(&mut self, answer: Answer) -> Result<(), LimitExceeded> {
-        self.count()?;
+    /// Decided without asking.
+    pub(super) fn answered(&mut self, answer: Answer) {
         self.entries.push_back(Entry::Answered(answer));
-        Ok(())
     }
 
-    const fn count(&mut self) -> Result<(), LimitExceeded> {
-        if self.decided >= MOST {
-            return Err(LimitExceeded::Control);
-        }
-        self.decided += 1;
-        Ok(())
-    }
-
-    /// The application has decided.
-    pub(super) fn answer(&mut self, nonce: u64, answer: Answer) {
+    /// The application has decided. Says how many replies that was: one, or none.
+    pub(super) fn answer(&mut self, nonce: u64, answer: Answer) -> usize {
         let pending = |entry: &&mut Entry| matches!(entry, Entry::Pending(n) if *n == nonce);
-        if let Some(entry) = self.entries.iter_mut().find(pending) {
-            *entry = Entry::Answered(answer);
-            self.decided += 1;
+        match self.entries.iter_mut().find(pending) {
+            Some(entry) => {
+                *entry = Entry::Answered(answer);
+                1
+            }
+            None => 0,
         }
     }
 
     /// The next reply that may be sent.
     pub(super) fn next(&mut self) -> Option<Answer> {
-        let answer = match self.entries.front_mut()? {
-            Entry::Pending(_) => return None,
-            Entry::Failures(n) if *n > 1 => {
-                *n -= 1;
-                Answer::Failure
-            }
-            Entry::Failures(_) => {
-                self.pop();
-                Answer::Failure
-            }
-            Entry::Answered(_) => match self.pop()? {
-                Entry::Answered(answer) => answer,
-                Entry::Pending(_) | Entry::Failures(_) => return None,
-            },
-        };
-        self.decided = self.decided.saturating_sub(1);
-        Some(answer)
-    }
-
-    fn pop(&mut self) -> Option<Entry> {
+        if matches!(self.entries.front()?, Entry::Pending(_)) {
+            return None;
+        }
         let entry = self.entries.pop_front();
-        if self.entries.is_empty() {
+        if self.entries.is_empty() && self.entries.capacity() > KEPT {
             self.entries = VecDeque::new();
         }
-        entry
+        match entry? {
+            Entry::Answered(answer) => Some(answer),
+            Entry::Pending(_) => None,
+        }
+    }
+
+    /// How many are decided and wait for their turn.
+    pub(super) fn decided(&self) -> usize {
+        let decided = |entry: &&Entry| matches!(entry, Entry::Answered(_));
+        self.entries.iter().filter(decided).count()
     }
 }
 
@@ -124,39 +94,23 @@ mod tests {
         replies.pending(1);
         replies.pending(2);
         for _ in 0..1000 {
-            replies.refused().unwrap();
+            replies.answered(Answer::Failure);
         }
         replies.pending(3);
-        assert_eq!(replies.entries.len(), 4, "refusals are only counted");
-        replies.answer(2, Answer::Success(Vec::new()));
+        assert_eq!(replies.answer(2, Answer::Success(Vec::new())), 1);
         assert_eq!(replies.next(), None, "the first one is still open");
-        replies.answer(1, Answer::Failure);
+        assert_eq!(replies.decided(), 1001);
+        assert_eq!(replies.answer(1, Answer::Failure), 1);
         assert_eq!(replies.next(), Some(Answer::Failure));
         assert_eq!(replies.next(), Some(Answer::Success(Vec::new())));
         for _ in 0..1000 {
             assert_eq!(replies.next(), Some(Answer::Failure));
         }
         assert_eq!(replies.next(), None);
-        replies.answer(3, Answer::Success(Vec::new()));
+        assert_eq!(replies.answer(9, Answer::Failure), 0, "nobody asked");
+        assert_eq!(replies.answer(3, Answer::Success(Vec::new())), 1);
         assert_eq!(replies.next(), Some(Answer::Success(Vec::new())));
         assert_eq!(replies.next(), None);
-        assert_eq!(replies.decided, 0);
-    }
-
-    #[test]
-    fn x10_replies_that_wait_are_bounded() {
-        let mut replies = Replies::new();
-        replies.pending(1);
-        for n in 0..MOST {
-            if n % 2 == 0 {
-                replies.refused().unwrap();
-            } else {
-                replies.answered(Answer::Success(Vec::new())).unwrap();
-            }
-        }
-        assert_eq!(replies.refused(), Err(LimitExceeded::Control));
-        replies.answer(1, Answer::Failure);
-        while replies.next().is_some() {}
-        replies.refused().unwrap();
+        assert_eq!(replies.decided(), 0);
     }
 }

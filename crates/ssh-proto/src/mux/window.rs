@@ -267,7 +267,7 @@ mod tests {
             let random = Box::new(SeededRandom::new(1));
             Self {
                 mux: Mux::new(Role::Client, Arc::new(config), Vec::new()),
-                out: Out::new(random, 1 << 20, 1 << 16).unwrap(),
+                out: Out::new(random, 1 << 20).unwrap(),
                 channels: Vec::new(),
             }
         }

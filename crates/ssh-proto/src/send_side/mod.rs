@@ -140,7 +140,7 @@ impl SendSide {
         let recv = RecvSide::new(role, &config.limits);
         let config = Arc::new(config);
         let limits = &config.limits;
-        let out = Out::new(random, limits.output, limits.held).map_err(|_| ConfigError {
+        let out = Out::new(random, limits.output).map_err(|_| ConfigError {
             field: "random",
             reason: "failed".into(),
         })?;
@@ -297,6 +297,8 @@ impl SendSide {
     fn output_moved(&mut self) {
         // The peer takes something: the time that it has for the rest begins anew.
         self.timers.stop(Timer::OutputStalled);
+        // And nobody is idle.
+        self.timers.stop(Timer::Idle);
         self.exchange_old_keys();
     }
 
@@ -393,11 +395,16 @@ impl SendSide {
 
     fn status(&self) -> Status {
         let limits = &self.config.limits;
+        let mark = if self.is_authenticated() {
+            limits.stall_mark()
+        } else {
+            limits.packet_before_auth
+        };
         if self.has_ended() {
             Status::Ended
         } else if self.gate.is_some() {
             Status::Paused
-        } else if !self.out.is_holding() && self.out.buf.filled() > limits.output + limits.control {
+        } else if !self.out.is_holding() && self.out.buf.filled() > mark {
             // Never in a key exchange: the KEXINIT that is awaited may be behind.
             Status::Stalled
         } else {

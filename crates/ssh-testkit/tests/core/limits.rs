@@ -11,8 +11,9 @@ use ssh_proto::config::Limits;
 use ssh_proto::error::{AuthenticationError, Error, LimitExceeded, PeerMisbehaved, RequestError};
 use ssh_proto::message::{
     AuthMethod, ChannelData, ChannelOpen, ChannelOpenConfirmation, ChannelOpenFailure,
-    ChannelOpenFailureReason, ChannelOpenType, DisconnectReason, GlobalRequest, GlobalRequestType,
-    Ignore, UserauthBanner, UserauthRequest, Wire, number,
+    ChannelOpenFailureReason, ChannelOpenType, ChannelRequest, ChannelRequestType,
+    DisconnectReason, GlobalRequest, GlobalRequestType, Ignore, UserauthBanner, UserauthRequest,
+    Wire, number,
 };
 use ssh_proto::{ChannelEvent, Client, Role, Server, ServerEvent, Wants};
 use ssh_testkit::raw::{Bench, Stage, Subject, key_blob};
@@ -95,6 +96,8 @@ macro_rules! both_roles {
 both_roles! {
     a_packet_before_authentication_may_be_so_long => packet_before_auth;
     a_packet_after_authentication_may_be_so_long => packet;
+    a_key_exchange_has_no_larger_messages_later_than_at_first => packet_of_kex;
+    before_authentication_nothing_is_read_while_a_packet_waits_to_be_written => output_before_auth;
     packets_before_authentication_are_counted => packets_before_auth;
     bytes_before_authentication_are_counted => bytes_before_auth;
     so_many_channels_may_be_open => channels;
@@ -114,6 +117,48 @@ fn packet_before_auth<P: Subject>() {
 
 fn packet<P: Subject>() {
     longest::<P>(Stage::Connected, 50_000, |limits| limits.packet = 50_000);
+}
+
+fn packet_of_kex<P: Subject>() {
+    for (more, fits) in [(0, true), (100, false)] {
+        let mut bench = at::<P>(Stage::Connected, |limits| {
+            limits.packet_before_auth = 36_000
+        });
+        // An unused list, of names that are as long as names may be.
+        let around: usize = bench.raw.offer.lists.iter().map(String::len).sum();
+        let name = format!("{},", "x".repeat(63));
+        let size = 36_000 - around - 62 + more;
+        bench.raw.offer.lists[8] = name.repeat(size / 64) + &"y".repeat(size % 64);
+        bench.raw.kexinit();
+        bench.turn();
+        if fits {
+            bench.lives(&"fits");
+        } else {
+            let packet = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Packet(36_100)));
+            bench.refused(&"100 bytes more", packet, PROTOCOL);
+        }
+    }
+}
+
+fn output_before_auth<P: Subject>() {
+    let mut bench = at::<P>(Stage::Auth, |limits| {
+        limits.packet_before_auth = 36_000;
+        limits.packets_before_auth = 2000;
+    });
+    bench.reads = false;
+    while matches!(bench.peer.wants(), Wants::Bytes(_)) {
+        let waiting = bench.peer.output().len();
+        assert!(waiting <= 36_000, "{waiting} bytes wait, and it reads");
+        // Nobody knows it.
+        bench.send(&[200]);
+        bench.lives(&waiting);
+    }
+    assert_eq!(bench.peer.wants(), Wants::Output);
+    bench.reads = true;
+    bench.collect();
+    bench.send(&[200]);
+    bench.lives(&"it goes on when that was read");
+    assert!(matches!(bench.peer.wants(), Wants::Bytes(_)));
 }
 
 fn longest<P: Subject>(stage: Stage, longest: usize, set: fn(&mut Limits)) {
@@ -213,12 +258,12 @@ fn held<P: Subject>() {
     bench.turn();
     let mut sent = 0;
     while bench.seen.end.is_none() {
-        // Nobody knows it: five bytes of UNIMPLEMENTED are owed, and four count their length.
+        // Nobody knows it: the five bytes of UNIMPLEMENTED that are owed count for 16.
         bench.send(&[200]);
         sent += 1;
-        assert!(sent <= 4096 / 9 + 1, "no bound");
+        assert!(sent <= 4096 / 16 + 1, "no bound");
     }
-    assert_eq!(sent, 4096 / 9 + 1);
+    assert_eq!(sent, 4096 / 16 + 1);
     let held = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Held));
     bench.refused(&"held", held, PROTOCOL);
 }
@@ -243,10 +288,12 @@ fn output<P: Subject>() {
 }
 
 fn control<P: Subject>() {
-    const MARK: usize = 4096 + 40_000;
+    // There must be room for one more of 20,000.
+    const MARK: usize = 4096 + 40_000 - 20_000;
     let mut bench = at::<P>(Stage::Connected, |limits| {
         limits.output = 4096;
         limits.control = 40_000;
+        limits.maximum_packet = 20_000;
     });
     bench.reads = false;
     while matches!(bench.peer.wants(), Wants::Bytes(_)) {
@@ -291,6 +338,34 @@ fn so_many_tickets_may_be_pending() {
     }
     assert_eq!(tickets.len(), 3, "one was answered, another was asked for");
     bench.lives(&"tickets");
+}
+
+#[test]
+fn x10_answers_do_not_pile_up_behind_one_that_is_deferred() {
+    let mut bench = at::<Server>(Stage::Connected, |limits| limits.tickets = 5);
+    channel(&mut bench, 0);
+    let request = ChannelRequest {
+        recipient_channel: 0,
+        want_reply: true,
+        request: ChannelRequestType::Shell,
+    };
+    let mut first = None;
+    for n in 0..=16 {
+        bench.lives(&n);
+        bench.raw.message(&request);
+        bench.turn_with(|server, event, seen| match event {
+            ServerEvent::Channel(ChannelEvent::Request { ticket, .. }) if first.is_none() => {
+                server.defer(&ticket).expect("mine");
+                first = Some(ticket);
+            }
+            event => server.agree(event, seen),
+        });
+    }
+    // Sixteen answers behind the first: with the next request it is enough.
+    bench.lives(&"three for each ticket, and one");
+    bench.message(&request);
+    let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
+    bench.refused(&"one more", control, PROTOCOL);
 }
 
 #[test]

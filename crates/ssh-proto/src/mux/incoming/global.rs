@@ -5,10 +5,10 @@
 
 use super::super::event::GlobalEvent;
 use super::super::replies::Answer;
-use super::super::tickets::{self, GlobalTicket, TicketKind};
+use super::super::tickets::{self, GlobalTicket, TicketKind, Token};
 use super::super::{Asked, Forward, Mux};
 use super::Incoming;
-use crate::error::{Error, Misuse, PeerMisbehaved};
+use crate::error::{Error, LimitExceeded, Misuse, PeerMisbehaved};
 use crate::message::{GlobalRequest, GlobalRequestType, RequestFailure, RequestSuccess, Wire};
 use crate::out::Out;
 use crate::time::Instant;
@@ -34,8 +34,8 @@ impl Mux {
                 self.no_more_sessions = true;
                 if want_reply {
                     self.globals
-                        .answered(Answer::Success(alloc::vec::Vec::new()))?;
-                    self.send_globals(out);
+                        .answered(Answer::Success(alloc::vec::Vec::new()));
+                    self.send_globals(1, out)?;
                 }
                 return Ok(Incoming::Nothing);
             }
@@ -54,14 +54,15 @@ impl Mux {
             Some((token, nonce)) => {
                 if want_reply {
                     self.globals.pending(nonce);
+                    self.count_replies(0, 0)?;
                 }
                 let ticket = GlobalTicket::new(token);
                 Ok(Incoming::Global(GlobalEvent::Request { request, ticket }))
             }
             None => {
                 if want_reply {
-                    self.globals.refused()?;
-                    self.send_globals(out);
+                    self.globals.answered(Answer::Failure);
+                    self.send_globals(1, out)?;
                 }
                 Ok(Incoming::Nothing)
             }
@@ -81,8 +82,7 @@ impl Mux {
         };
         if want_reply {
             let answer = success.map_or(Answer::Failure, |data| Answer::Success(data.to_vec()));
-            self.globals.answer(token.nonce(), answer);
-            self.send_globals(out);
+            self.settle_global(token, answer, out);
         }
         Ok(())
     }
@@ -136,12 +136,23 @@ impl Mux {
         Ok(())
     }
 
-    pub(super) fn send_globals(&mut self, out: &mut Out) {
+    /// The reply to the request of this ticket is decided.
+    pub(super) fn settle_global(&mut self, token: Token, answer: Answer, out: &mut Out) {
+        let decided = self.globals.answer(token.nonce(), answer);
+        // Where this is one too many, the next request of the peer is told so.
+        let _ = self.send_globals(decided, out);
+    }
+
+    /// Sends what may be sent, after so many more were decided.
+    fn send_globals(&mut self, decided: usize, out: &mut Out) -> Result<(), LimitExceeded> {
+        let mut sent = 0;
         while let Some(answer) = self.globals.next() {
             match answer {
                 Answer::Success(data) => out.message(&RequestSuccess { data: &data }),
                 Answer::Failure => out.message(&RequestFailure),
             }
+            sent += 1;
         }
+        self.count_replies(decided, sent)
     }
 }

@@ -16,7 +16,7 @@ mod opening;
 mod requests;
 
 use super::event::{ChannelEvent, GlobalEvent};
-use super::flow::{Flow, Half};
+use super::flow::Flow;
 use super::replies::Answer;
 use super::tickets::{self, Ticket, TicketKind, Token};
 use super::{ChannelId, Mux};
@@ -95,16 +95,10 @@ impl Mux {
                 channel,
                 want_reply: true,
             }) => {
-                if let Some(flow) = self.flow_mut(channel) {
-                    flow.replies.answer(token.nonce(), Answer::Failure);
-                    if flow.sending != Half::Closed {
-                        requests::send_replies(flow, out);
-                    }
-                }
+                self.settle_request(channel, token, Answer::Failure, out);
             }
             Some(TicketKind::Global { want_reply: true }) => {
-                self.globals.answer(token.nonce(), Answer::Failure);
-                self.send_globals(out);
+                self.settle_global(token, Answer::Failure, out);
             }
             Some(TicketKind::Request { .. } | TicketKind::Global { .. }) | None => {}
         }

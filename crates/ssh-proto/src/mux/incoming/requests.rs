@@ -6,7 +6,7 @@
 use super::super::event::ChannelEvent;
 use super::super::flow::{Flow, Half};
 use super::super::replies::Answer;
-use super::super::tickets::{self, RequestTicket, TicketKind};
+use super::super::tickets::{self, RequestTicket, TicketKind, Token};
 use super::super::{ChannelId, Mux};
 use super::Incoming;
 use crate::error::{Error, Misuse, PeerMisbehaved};
@@ -56,8 +56,9 @@ impl Mux {
             },
             _ if refused_by_rule(role, &request) => {
                 if want_reply {
-                    flow.replies.refused()?;
-                    send_replies(flow, out);
+                    flow.replies.answered(Answer::Failure);
+                    let sent = send_replies(flow, out);
+                    self.count_replies(1, sent)?;
                 }
                 return Ok(Incoming::Nothing);
             }
@@ -65,8 +66,9 @@ impl Mux {
         };
         if want_reply {
             flow.replies
-                .answered(Answer::Success(alloc::vec::Vec::new()))?;
-            send_replies(flow, out);
+                .answered(Answer::Success(alloc::vec::Vec::new()));
+            let sent = send_replies(flow, out);
+            self.count_replies(1, sent)?;
         }
         Ok(Incoming::Channel(event))
     }
@@ -98,6 +100,7 @@ impl Mux {
                 if matches!(request, ChannelRequestType::PtyReq { .. }) {
                     flow.share = crate::send::Share::All;
                 }
+                self.count_replies(0, 0)?;
                 let ticket = RequestTicket::new(token);
                 Incoming::Channel(ChannelEvent::Request {
                     channel,
@@ -107,8 +110,9 @@ impl Mux {
             }
             None => {
                 if want_reply {
-                    flow.replies.refused()?;
-                    send_replies(flow, out);
+                    flow.replies.answered(Answer::Failure);
+                    let sent = send_replies(flow, out);
+                    self.count_replies(1, sent)?;
                 }
                 Incoming::Nothing
             }
@@ -130,20 +134,36 @@ impl Mux {
         else {
             return Err(Misuse::Token);
         };
-        if let Some(flow) = self.flow_mut(channel)
-            && want_reply
-        {
+        if want_reply {
             let answer = if success {
                 Answer::Success(alloc::vec::Vec::new())
             } else {
                 Answer::Failure
             };
-            flow.replies.answer(token.nonce(), answer);
-            if flow.sending != Half::Closed {
-                send_replies(flow, out);
-            }
+            self.settle_request(channel, token, answer, out);
         }
         Ok(())
+    }
+
+    /// The reply to the request of this ticket is decided.
+    pub(super) fn settle_request(
+        &mut self,
+        channel: ChannelId,
+        token: Token,
+        answer: Answer,
+        out: &mut Out,
+    ) {
+        let Some(flow) = self.flow_mut(channel) else {
+            return;
+        };
+        let decided = flow.replies.answer(token.nonce(), answer);
+        let sent = if flow.sending == Half::Closed {
+            0
+        } else {
+            send_replies(flow, out)
+        };
+        // Where this is one too many, the next request of the peer is told so.
+        let _ = self.count_replies(decided, sent);
     }
 
     /// CHANNEL_SUCCESS or CHANNEL_FAILURE.
@@ -189,12 +209,16 @@ fn refused_by_rule(role: Role, request: &ChannelRequestType<'_>) -> bool {
     }
 }
 
-pub(super) fn send_replies(flow: &mut Flow, out: &mut Out) {
+/// Sends what may be sent, and says how many replies that was.
+fn send_replies(flow: &mut Flow, out: &mut Out) -> usize {
     let recipient_channel = flow.remote();
+    let mut sent = 0;
     while let Some(answer) = flow.replies.next() {
         match answer {
             Answer::Success(_) => out.message(&ChannelSuccess { recipient_channel }),
             Answer::Failure => out.message(&ChannelFailure { recipient_channel }),
         }
+        sent += 1;
     }
+    sent
 }

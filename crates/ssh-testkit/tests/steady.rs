@@ -1,0 +1,76 @@
+//! What moving data costs the allocator: nothing. Client and server of the blocking driver over
+//! loopback, in this process: every thread of both is counted, readers, pumps and handlers, so
+//! this is the only test of its program.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+use ssh_blocking::{
+    Channel, Client, ConnectOptions, FixedUsers, Handler, HostKeys, Login, Required, Server,
+    ServerOptions, Start, Trust,
+};
+use ssh_keys::SigningKey;
+use ssh_proto::config::Methods;
+use ssh_testkit::alloc::{TrackingAllocator, of_all_threads};
+
+#[global_allocator]
+static ALLOCATOR: TrackingAllocator = TrackingAllocator;
+
+/// So many packets of so many bytes go each way, and come back over the same channel.
+const PACKETS: usize = 1000;
+const SIZE: usize = 8 * 1024;
+const CHANNELS: usize = 4;
+
+/// Sends back what comes.
+struct Echo;
+
+impl Handler for Echo {
+    fn exec(&self, request: Start, _command: &[u8]) {
+        let mut buffer = [0; SIZE];
+        let Ok(mut channel) = request.accept() else {
+            return;
+        };
+        while let Ok(n) = channel.read(&mut buffer) {
+            if n == 0 || channel.write_all(&buffer[..n]).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn exchange(channels: &mut [Channel], packets: usize) {
+    let mut back = [0; SIZE];
+    for n in 0..packets {
+        let data = [n as u8; SIZE];
+        let at = n % channels.len();
+        channels[at].write_all(&data).unwrap();
+        channels[at].read_exact(&mut back).unwrap();
+        assert!(back == data);
+    }
+}
+
+#[test]
+fn data_each_way_costs_no_allocation() {
+    let host_key = SigningKey::ed25519(&[1; 32]);
+    let trust = Trust::pinned([host_key.public_key().fingerprint()]);
+    let users = |_: SocketAddr| FixedUsers::new().with_password("alice", String::from("secret"));
+    let options = ServerOptions::new(HostKeys::new([host_key]).unwrap(), users)
+        .required(Required::AnyOf(Methods::PASSWORD));
+    let server = Server::bind("127.0.0.1:0", options, Echo).unwrap();
+    let login = Login::new("alice", trust).password(String::from("secret"));
+    let client = Client::connect(server.local_addr(), ConnectOptions::new(login)).unwrap();
+    let mut channels: Vec<_> = (0..CHANNELS)
+        .map(|_| {
+            let channel = client.open_session().unwrap();
+            channel.exec("echo").unwrap();
+            channel
+        })
+        .collect();
+    // Buffers find their size, and windows theirs.
+    exchange(&mut channels, 4 * PACKETS);
+    let before = of_all_threads();
+    exchange(&mut channels, PACKETS);
+    let made = of_all_threads() - before;
+    assert_eq!(made, 0, "allocations for {PACKETS} packets each way");
+    assert!(before > 100, "nothing is counted");
+}
