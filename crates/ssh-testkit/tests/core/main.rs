@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod oracle;
 mod rekey;
+mod round_trips;
 mod session;
 mod shared_buffer;
 mod standstill;
