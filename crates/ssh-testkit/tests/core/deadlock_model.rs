@@ -77,7 +77,7 @@ enum Kex {
     #[default]
     Idle,
     /// Our KEXINIT is out, the other one has not come.
-    KexInit,
+    Sent,
     /// Both are known; the method is awaited.
     Method,
     /// Our NEWKEYS is out.
@@ -142,7 +142,7 @@ impl Peer {
 
     /// Between our KEXINIT and our NEWKEYS.
     fn holds(&self) -> bool {
-        matches!(self.kex, Kex::KexInit | Kex::Method)
+        matches!(self.kex, Kex::Sent | Kex::Method)
     }
 
     /// After the other side's KEXINIT and before its NEWKEYS.
@@ -181,7 +181,7 @@ impl Peer {
 
     fn start_kex(&mut self) {
         self.output.push_back(Message::KexInit);
-        self.kex = Kex::KexInit;
+        self.kex = Kex::Sent;
     }
 
     /// Our NEWKEYS goes out, and all that waited for it.
@@ -365,7 +365,7 @@ impl State {
             Message::Request => peer.send(Message::Reply, broken),
             Message::Reply => peer.unanswered -= 1,
             Message::KexInit => {
-                assert!(matches!(peer.kex, Kex::Idle | Kex::KexInit), "{self:#?}");
+                assert!(matches!(peer.kex, Kex::Idle | Kex::Sent), "{self:#?}");
                 if peer.kex == Kex::Idle {
                     peer.start_kex();
                 }
@@ -529,7 +529,7 @@ fn d7_credit_that_comes_in_a_key_exchange_must_wake_who_waits_for_it() {
 #[test]
 fn d7_reading_must_not_stop_for_what_is_held_back() {
     let state = shows(Broken::ReadsInKex, |found| found.deadlock);
-    let stuck = |peer: &Peer| peer.kex == Kex::KexInit && !peer.held.is_empty();
+    let stuck = |peer: &Peer| peer.kex == Kex::Sent && !peer.held.is_empty();
     assert!(state.peers.iter().any(stuck), "{state:#?}");
 }
 
