@@ -26,10 +26,10 @@ pub(crate) struct Setup<'a> {
 
 impl Setup<'_> {
     fn at<P: Decides>(&self, stage: Stage) -> Victim<P> {
-        self.new().up_to(stage)
+        self.fresh().up_to(stage)
     }
 
-    fn new<P: Decides>(&self) -> Victim<P> {
+    fn fresh<P: Decides>(&self) -> Victim<P> {
         Victim::new(|limits| *limits = self.limits.clone())
     }
 }
@@ -71,7 +71,7 @@ pub(crate) fn before_auth<P: Decides>() -> Vec<Hostile<P>> {
         Hostile {
             name: "V1 V2: lines that never end",
             act: |s| {
-                let mut v = s.new();
+                let mut v = s.fresh();
                 let line: &[u8] = if P::ROLE == Role::Client {
                     &[b'x'; 8190]
                 } else {
