@@ -64,7 +64,8 @@ impl Out {
 
     /// Sends bytes that are no packet: the identification line.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        self.buf.raw(bytes);
+        let written = self.buf.raw(bytes);
+        self.note(written);
     }
 
     /// Sends a message of the transport or of the key exchange: never held.
@@ -88,20 +89,8 @@ impl Out {
         if self.closed {
             return;
         }
-        let start = held.len();
-        if held.capacity() == 0 {
-            // All of it at once: a reallocation would leave a copy behind that is not wiped.
-            held.reserve_exact(self.held_limit);
-        }
-        held.put_u32(0);
-        message.encode(&mut **held);
-        let length = held.len().saturating_sub(start + 4);
-        if let (Some(place), Ok(length)) = (held.get_mut(start..start + 4), u32::try_from(length)) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
-        if held.len() > self.held_limit {
-            self.note(Err(LimitExceeded::Held.into()));
-        }
+        let kept = hold(held, self.held_limit, message);
+        self.note(kept);
     }
 
     /// Whether messages are being held.
@@ -189,6 +178,47 @@ impl Out {
     fn note(&mut self, result: Result<(), Error>) {
         if let Err(error) = result {
             self.failure.get_or_insert(error);
+        }
+    }
+}
+
+/// Puts a message behind those that are held, up to `limit` bytes of them all.
+fn hold<'m>(held: &mut Vec<u8>, limit: usize, message: &impl Wire<'m>) -> Result<(), Error> {
+    let start = held.len();
+    if held.capacity() == 0 {
+        // All of it at once: a reallocation would leave a copy behind that is not wiped.
+        held.try_reserve_exact(limit)?;
+    }
+    let mut sink = Bounded {
+        held,
+        limit,
+        full: false,
+    };
+    sink.put_u32(0);
+    message.encode(&mut sink);
+    if sink.full {
+        held.truncate(start);
+        return Err(LimitExceeded::Held.into());
+    }
+    let length = held.len().saturating_sub(start + 4);
+    if let (Some(place), Ok(length)) = (held.get_mut(start..start + 4), u32::try_from(length)) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// Takes nothing beyond its limit, so that what is there never moves.
+struct Bounded<'a> {
+    held: &'a mut Vec<u8>,
+    limit: usize,
+    full: bool,
+}
+
+impl Sink for Bounded<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.full |= self.held.len().saturating_add(bytes.len()) > self.limit;
+        if !self.full {
+            self.held.extend_from_slice(bytes);
         }
     }
 }

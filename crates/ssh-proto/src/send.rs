@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroize;
 
-use crate::error::Error;
+use crate::error::{Error, OutOfMemory};
 use crate::message::{ChannelData, ChannelExtendedData, Wire};
 use crate::mux::Stream;
 use crate::random::Streams;
@@ -124,7 +124,9 @@ impl SendBuf {
             out.truncate(self.len);
         } else {
             out.clear();
-            out.extend_from_slice(self.storage.get(self.head..self.len).unwrap_or_default());
+            let waiting = self.storage.get(self.head..self.len).unwrap_or_default();
+            out.try_reserve(waiting.len())?;
+            out.extend_from_slice(waiting);
         }
         (self.head, self.len) = (0, 0);
         Ok(())
@@ -139,13 +141,11 @@ impl SendBuf {
     }
 
     /// Writes bytes that are no packet.
-    pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        let mut sink = PacketSink {
-            storage: &mut self.storage,
-            at: self.len,
-        };
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut sink = PacketSink::new(&mut self.storage, self.len);
         sink.put(bytes);
-        self.len = sink.at;
+        self.len = sink.finish()?;
+        Ok(())
     }
 
     /// Writes one message, whose payload `encode` puts, as a packet of its own.
@@ -157,12 +157,9 @@ impl SendBuf {
     ) -> Result<(), Error> {
         self.seal_open(sealer, streams)?;
         let start = self.len + PAYLOAD_OFFSET;
-        let mut sink = PacketSink {
-            storage: &mut self.storage,
-            at: start,
-        };
+        let mut sink = PacketSink::new(&mut self.storage, start);
         encode(&mut sink);
-        let payload = sink.at - start;
+        let payload = sink.finish()? - start;
         self.seal(payload, sealer, streams)
     }
 
@@ -184,7 +181,7 @@ impl SendBuf {
         let data = self.open.map_or(0, |open| open.data);
         let n = want.min(to.max.saturating_sub(data));
         let start = self.len + PAYLOAD_OFFSET + Open::header(to.stream) + data;
-        grow(&mut self.storage, start + n + MAX_OVERHEAD);
+        grow(&mut self.storage, start + n + MAX_OVERHEAD)?;
         Ok(self.storage.get_mut(start..start + n).unwrap_or_default())
     }
 
@@ -209,10 +206,7 @@ impl SendBuf {
         let Some(open) = self.open.take() else {
             return Ok(());
         };
-        let mut header = PacketSink {
-            storage: &mut self.storage,
-            at: self.len + PAYLOAD_OFFSET,
-        };
+        let mut header = PacketSink::new(&mut self.storage, self.len + PAYLOAD_OFFSET);
         match open.stream {
             Stream::Data => {
                 header.put_u8(ChannelData::NUMBER);
@@ -237,7 +231,7 @@ impl SendBuf {
         grow(
             &mut self.storage,
             self.len + PAYLOAD_OFFSET + payload + MAX_OVERHEAD,
-        );
+        )?;
         let room = self.storage.get_mut(self.len..).unwrap_or_default();
         self.len += sealer.seal(room, payload, streams)?;
         Ok(())
@@ -287,13 +281,43 @@ pub(crate) enum Share {
 /// Writes a payload to its final place.
 pub(crate) struct PacketSink<'a> {
     storage: &'a mut Vec<u8>,
+    start: usize,
     at: usize,
+    /// There was no memory: nothing has been written since.
+    failed: Option<OutOfMemory>,
+}
+
+impl<'a> PacketSink<'a> {
+    const fn new(storage: &'a mut Vec<u8>, at: usize) -> Self {
+        Self {
+            storage,
+            start: at,
+            at,
+            failed: None,
+        }
+    }
+
+    /// How far the storage is filled now. Of a message that did not fit nothing is left.
+    fn finish(self) -> Result<usize, OutOfMemory> {
+        let Some(failed) = self.failed else {
+            return Ok(self.at);
+        };
+        let begun = self.storage.get_mut(self.start..self.at);
+        begun.unwrap_or_default().zeroize();
+        Err(failed)
+    }
 }
 
 impl Sink for PacketSink<'_> {
     fn put(&mut self, bytes: &[u8]) {
         let end = self.at + bytes.len();
-        grow(self.storage, end);
+        if self.failed.is_some() {
+            return;
+        }
+        self.failed = grow(self.storage, end).err();
+        if self.failed.is_some() {
+            return;
+        }
         if let Some(room) = self.storage.get_mut(self.at..end) {
             room.copy_from_slice(bytes);
             self.at = end;
@@ -303,20 +327,28 @@ impl Sink for PacketSink<'_> {
 
 /// Makes `storage` at least `size` long. Its callers are bounded by the marks and by the size of
 /// one message. What is left behind is wiped: it may hold a message in clear.
-fn grow(storage: &mut Vec<u8>, size: usize) {
+fn grow(storage: &mut Vec<u8>, size: usize) -> Result<(), OutOfMemory> {
     if storage.len() >= size {
-        return;
+        return Ok(());
     }
     if storage.capacity() >= size {
         // No further: where output is taken in exchange for other memory, this is done each time.
         storage.resize(size, 0);
     } else {
-        let size = size.max(storage.len() * 2).max(MIN_STORAGE);
-        let mut larger = Vec::with_capacity(size);
+        let ample = size.max(storage.len() * 2).max(MIN_STORAGE);
+        let mut larger = Vec::new();
+        let size = match larger.try_reserve_exact(ample) {
+            Ok(()) => ample,
+            Err(_) => {
+                larger.try_reserve_exact(size)?;
+                size
+            }
+        };
         larger.extend_from_slice(storage);
         larger.resize(size, 0);
         core::mem::replace(storage, larger).zeroize();
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::error::LimitExceeded;
+use crate::error::{Error, LimitExceeded, OutOfMemory};
 
 /// An honest peer waits for the replies to far fewer requests.
 const MOST: usize = 1024;
@@ -45,25 +45,30 @@ impl Replies {
     }
 
     /// The application will decide.
-    pub(super) fn pending(&mut self, nonce: u64) {
-        self.entries.push_back(Entry::Pending(nonce));
+    pub(super) fn pending(&mut self, nonce: u64) -> Result<(), OutOfMemory> {
+        self.push(Entry::Pending(nonce))
     }
 
     /// Refused without asking.
-    pub(super) fn refused(&mut self) -> Result<(), LimitExceeded> {
+    pub(super) fn refused(&mut self) -> Result<(), Error> {
         self.count()?;
         if let Some(Entry::Failures(n)) = self.entries.back_mut() {
             *n = n.saturating_add(1);
         } else {
-            self.entries.push_back(Entry::Failures(1));
+            self.push(Entry::Failures(1))?;
         }
         Ok(())
     }
 
     /// Answered without asking.
-    pub(super) fn answered(&mut self, answer: Answer) -> Result<(), LimitExceeded> {
+    pub(super) fn answered(&mut self, answer: Answer) -> Result<(), Error> {
         self.count()?;
-        self.entries.push_back(Entry::Answered(answer));
+        Ok(self.push(Entry::Answered(answer))?)
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), OutOfMemory> {
+        self.entries.try_reserve(1)?;
+        self.entries.push_back(entry);
         Ok(())
     }
 
@@ -121,12 +126,12 @@ mod tests {
     #[test]
     fn replies_leave_in_request_order() {
         let mut replies = Replies::new();
-        replies.pending(1);
-        replies.pending(2);
+        replies.pending(1).unwrap();
+        replies.pending(2).unwrap();
         for _ in 0..1000 {
             replies.refused().unwrap();
         }
-        replies.pending(3);
+        replies.pending(3).unwrap();
         assert_eq!(replies.entries.len(), 4, "refusals are only counted");
         replies.answer(2, Answer::Success(Vec::new()));
         assert_eq!(replies.next(), None, "the first one is still open");
@@ -146,7 +151,7 @@ mod tests {
     #[test]
     fn x10_replies_that_wait_are_bounded() {
         let mut replies = Replies::new();
-        replies.pending(1);
+        replies.pending(1).unwrap();
         for n in 0..MOST {
             if n % 2 == 0 {
                 replies.refused().unwrap();
@@ -154,7 +159,8 @@ mod tests {
                 replies.answered(Answer::Success(Vec::new())).unwrap();
             }
         }
-        assert_eq!(replies.refused(), Err(LimitExceeded::Control));
+        let full = replies.refused();
+        assert!(matches!(full, Err(Error::Limit(LimitExceeded::Control))));
         replies.answer(1, Answer::Failure);
         while replies.next().is_some() {}
         replies.refused().unwrap();

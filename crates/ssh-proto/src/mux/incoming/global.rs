@@ -53,7 +53,7 @@ impl Mux {
         match minted {
             Some((token, nonce)) => {
                 if want_reply {
-                    self.globals.pending(nonce);
+                    self.globals.pending(nonce)?;
                 }
                 let ticket = GlobalTicket::new(token);
                 Ok(Incoming::Global(GlobalEvent::Request { request, ticket }))

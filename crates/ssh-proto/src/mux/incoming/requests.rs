@@ -93,7 +93,7 @@ impl Mux {
         Ok(match minted {
             Some((token, nonce)) => {
                 if want_reply {
-                    flow.replies.pending(nonce);
+                    flow.replies.pending(nonce)?;
                 }
                 if matches!(request, ChannelRequestType::PtyReq { .. }) {
                     flow.share = crate::send::Share::All;
