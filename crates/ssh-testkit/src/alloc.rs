@@ -15,10 +15,9 @@
 //! ```
 //!
 //! Counts and refusals belong to a thread, so tests that run side by side do not see each other. A
-//! [`Watch`]
-//! belongs to the process, because a secret may be freed by another thread than the one that made
-//! it; watches take turns. While one is out, `realloc` always moves, so that a secret that a
-//! growing `Vec` would leave behind is found every time and not only when the heap is crowded.
+//! [`Watch`] belongs to the process, because a secret may be freed by another thread than the one
+//! that made it; watches take turns. While one is out, `realloc` always moves, so that a secret that
+//! a growing `Vec` would leave behind is found every time and not only when the heap is crowded.
 //!
 //! This is the only file of the workspace with unsafe code.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]

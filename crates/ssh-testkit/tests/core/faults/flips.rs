@@ -58,7 +58,7 @@ fn flips<S: Side>(
     let clear = Clear::of(&input);
     let whole = hear::<S>(mode, &input);
     let mut ends = BTreeMap::<String, usize>::new();
-    for at in 0..input.len() {
+    for at in (0..input.len()).filter(|at| !bits(*at).is_empty()) {
         // What is seen of the packets before this one, and how far into this one it is.
         let mut before = Replay::<S>::new(mode);
         before.hear(&input[..at]);
@@ -117,6 +117,15 @@ fn gi2_a_flipped_bit_of_any_byte_ends_it_and_nothing_of_its_packet_is_seen() {
     gi2(0..1, |at| {
         let bit = at as u32 % 8;
         bit..bit + 1
+    });
+}
+
+#[test]
+fn gi2_a_flipped_bit_ends_it_in_the_other_modes_too() {
+    // A prime, so that it meets every offset within a packet.
+    gi2(1..MODES.len(), |at| {
+        let bit = (at / 7) as u32 % 8;
+        bit..bit + u32::from(at % 7 == 0)
     });
 }
 
