@@ -47,9 +47,12 @@ pub(crate) fn run<P: Peer>(
             Wants::Bytes(need) => {
                 let now = clock.now();
                 let due = peer.poll_timeout(now).map(|due| due.saturating_since(now));
-                let read = socket
-                    .set_read_timeout(due)
-                    .and_then(|()| socket.read(rx.spare(need)));
+                let spare = rx.try_spare(need);
+                let spare = spare.map_err(|_| io::ErrorKind::OutOfMemory.into());
+                let read = spare.and_then(|spare| {
+                    socket.set_read_timeout(due)?;
+                    socket.read(spare)
+                });
                 match read {
                     Ok(0) => peer.close_input(),
                     Ok(n) => rx.filled(n),

@@ -5,6 +5,7 @@
 //! the peer are escaped where an error is displayed.
 
 use alloc::boxed::Box;
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -112,6 +113,8 @@ pub enum Error {
     Timeout(TimeoutReason),
     /// The random source failed.
     Random(RandomError),
+    /// There is no memory for a large buffer or table.
+    Memory(OutOfMemory),
     /// Every way to authenticate that is left was refused, or was used up.
     Authentication(AuthenticationError),
     /// This side's signer declined or made a signature that does not verify.
@@ -148,7 +151,9 @@ impl Error {
             }
             Self::Timeout(_) => DisconnectReason::BY_APPLICATION,
             Self::Authentication(_) => DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE,
-            Self::Random(_) | Self::Signer | Self::Internal(_) => DisconnectReason::BY_APPLICATION,
+            Self::Random(_) | Self::Memory(_) | Self::Signer | Self::Internal(_) => {
+                DisconnectReason::BY_APPLICATION
+            }
         })
     }
 }
@@ -165,6 +170,7 @@ impl fmt::Display for Error {
             Self::Limit(limit) => write!(f, "the peer exceeded a limit: {limit}"),
             Self::Timeout(reason) => write!(f, "timed out {reason}"),
             Self::Random(error) => error.fmt(f),
+            Self::Memory(error) => error.fmt(f),
             Self::Authentication(error) => write!(f, "authentication failed: {error}"),
             Self::Signer => f.write_str("the signer made no valid signature"),
             Self::Internal(what) => write!(f, "internal error: {what}"),
@@ -191,8 +197,34 @@ from! {
     HostKeyError => HostKey,
     LimitExceeded => Limit,
     RandomError => Random,
+    OutOfMemory => Memory,
     AuthenticationError => Authentication,
 }
+
+impl From<TryReserveError> for Error {
+    fn from(error: TryReserveError) -> Self {
+        Self::Memory(error.into())
+    }
+}
+
+/// The allocator gave no memory for a buffer or a table that may become large. Small allocations
+/// are not asked about: where even those fail the process ends, as for every collection of Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutOfMemory;
+
+impl From<TryReserveError> for OutOfMemory {
+    fn from(_: TryReserveError) -> Self {
+        Self
+    }
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of memory")
+    }
+}
+
+impl core::error::Error for OutOfMemory {}
 
 /// Which rule the peer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -448,8 +480,15 @@ pub enum RequestError {
     /// It makes no sense now.
     Misuse(Misuse),
     /// Too much waits already: unanswered requests (`Limits::requests_unanswered`), channels
-    /// (`Limits::channels`), or output. Try again after replies have come or output has drained.
+    /// (`Limits::channels`), or output; or there is no memory. Try again after replies have come
+    /// or output has drained.
     Busy,
+}
+
+impl From<TryReserveError> for RequestError {
+    fn from(_: TryReserveError) -> Self {
+        Self::Busy
+    }
 }
 
 impl From<Misuse> for RequestError {

@@ -71,7 +71,8 @@ impl Out {
 
     /// Sends bytes that are no packet: the identification line.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        self.buf.raw(bytes);
+        let written = self.buf.raw(bytes);
+        self.note(written);
     }
 
     /// Sends a message of the transport or of the key exchange: never held.
@@ -95,18 +96,8 @@ impl Out {
         if self.closed {
             return;
         }
-        let length = encoded_len(message);
-        let count = held.count + (length + 4).max(HELD_MIN);
-        let Some(prefix) = u32::try_from(length).ok().filter(|_| count <= held.limit) else {
-            return self.note(Err(LimitExceeded::Held.into()));
-        };
-        held.count = count;
-        if held.payloads.capacity() == 0 {
-            // All of it at once: a reallocation would leave a copy behind that is not wiped.
-            held.payloads.reserve_exact(held.limit);
-        }
-        held.payloads.put_u32(prefix);
-        message.encode(&mut *held.payloads);
+        let kept = hold(held, message);
+        self.note(kept);
     }
 
     /// Whether messages are being held.
@@ -200,6 +191,22 @@ impl Out {
             self.failure.get_or_insert(error);
         }
     }
+}
+
+/// Puts a message behind those that are held.
+fn hold<'m>(held: &mut Held, message: &impl Wire<'m>) -> Result<(), Error> {
+    let length = encoded_len(message);
+    let count = held.count + (length + 4).max(HELD_MIN);
+    let prefix = u32::try_from(length).ok().filter(|_| count <= held.limit);
+    let prefix = prefix.ok_or(LimitExceeded::Held)?;
+    if held.payloads.capacity() == 0 {
+        // All of it at once: a reallocation would leave a copy behind that is not wiped.
+        held.payloads.try_reserve_exact(held.limit)?;
+    }
+    held.count = count;
+    held.payloads.put_u32(prefix);
+    message.encode(&mut *held.payloads);
+    Ok(())
 }
 
 /// The size of an encoded message.

@@ -16,9 +16,13 @@
 //! it may be moved ([`RecvBuf::spare`] compacts), put aside ([`RecvBuf::park`]) or offered again in
 //! another buffer ([`Batch::over`]).
 
+use alloc::alloc::handle_alloc_error;
 use alloc::vec::Vec;
+use core::alloc::Layout;
 
 use zeroize::Zeroize;
+
+use crate::error::OutOfMemory;
 
 /// How far a buffer grows before the size of a packet is known and accepted, in bytes.
 pub const RECV_BUF_SIZE: usize = 16 * 1024;
@@ -179,9 +183,23 @@ impl RecvBuf {
 
     /// Room to read into: at least `need` bytes and never empty. `need` is what
     /// [`Wants::Bytes`] said.
+    ///
+    /// Ends the process where there is no memory, as collections do;
+    /// [`try_spare`](Self::try_spare) says so instead.
     pub fn spare(&mut self, need: usize) -> &mut [u8] {
-        self.make_room(need);
+        self.make_room_or_abort(need);
         self.storage.get_mut(self.tail..).unwrap_or_default()
+    }
+
+    /// As [`spare`](Self::spare), where memory may be refused. With less memory than for its size
+    /// the buffer goes on with what `need` asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`]; the buffer and what waits in it are as before.
+    pub fn try_spare(&mut self, need: usize) -> Result<&mut [u8], OutOfMemory> {
+        self.make_room(need)?;
+        Ok(self.storage.get_mut(self.tail..).unwrap_or_default())
     }
 
     /// Says that the first `n` bytes of [`spare`](Self::spare) now hold input. More than was lent
@@ -232,7 +250,7 @@ impl RecvBuf {
         (self.consumed.bytes, self.tail) = (0, 0);
         // Not for both together: what is carried would grow with each turn in which it fills the
         // buffer.
-        self.make_room(carry.len().max(need));
+        self.make_room_or_abort(carry.len().max(need));
         let bytes = core::mem::take(&mut carry.bytes);
         self.push(&bytes);
         // Input that waited for an answer of authentication may hold a password in clear only
@@ -271,7 +289,13 @@ impl RecvBuf {
         self.consumed.bytes.min(self.tail)
     }
 
-    fn make_room(&mut self, need: usize) {
+    fn make_room_or_abort(&mut self, need: usize) {
+        if self.make_room(need).is_err() {
+            handle_alloc_error(Layout::array::<u8>(need).unwrap_or(Layout::new::<u8>()));
+        }
+    }
+
+    fn make_room(&mut self, need: usize) -> Result<(), OutOfMemory> {
         self.wipe();
         let (head, waiting) = (self.head(), self.len());
         let wanted = waiting.saturating_add(need.max(1)).max(self.size);
@@ -287,9 +311,23 @@ impl RecvBuf {
             self.storage.shrink_to_fit();
         }
         if self.storage.len() < wanted && self.storage.len() - self.tail < need.max(1) {
-            self.storage.reserve_exact(wanted - self.storage.len());
-            self.storage.resize(wanted, 0);
+            let least = self.tail.saturating_add(need.max(1));
+            let length = match self.grow(wanted) {
+                Err(_) if least < wanted => {
+                    self.grow(least)?;
+                    least
+                }
+                grown => grown.map(|()| wanted)?,
+            };
+            self.storage.resize(length, 0);
         }
+        Ok(())
+    }
+
+    /// Gets the memory for `length` bytes in all.
+    fn grow(&mut self, length: usize) -> Result<(), OutOfMemory> {
+        let more = length.saturating_sub(self.storage.len());
+        Ok(self.storage.try_reserve_exact(more)?)
     }
 
     /// Wipes consumed bytes that may have been secret.

@@ -363,7 +363,9 @@ impl RecvSide {
         n: usize,
     ) -> Result<(), Error> {
         let slot = id.slot as usize;
-        if self.channels.len() <= slot {
+        let missing = (slot + 1).saturating_sub(self.channels.len());
+        if missing > 0 {
+            self.channels.try_reserve(missing)?;
             self.channels.resize(slot + 1, None);
         }
         let Some(place) = self.channels.get_mut(slot) else {

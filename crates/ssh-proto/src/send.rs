@@ -18,7 +18,7 @@ use core::ops::Range;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::error::Error;
+use crate::error::{Error, OutOfMemory};
 use crate::message::{ChannelData, ChannelExtendedData, Wire};
 use crate::mux::Stream;
 use crate::random::Streams;
@@ -129,7 +129,9 @@ impl SendBuf {
             trim(&mut self.storage, self.mark);
         } else {
             out.clear();
-            out.extend_from_slice(self.storage.get(self.head..self.len).unwrap_or_default());
+            let waiting = self.storage.get(self.head..self.len).unwrap_or_default();
+            out.try_reserve(waiting.len())?;
+            out.extend_from_slice(waiting);
         }
         (self.head, self.len) = (0, 0);
         Ok(())
@@ -144,10 +146,11 @@ impl SendBuf {
     }
 
     /// Writes bytes that are no packet.
-    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut sink = self.sink(self.len);
         sink.put(bytes);
-        self.len = sink.at;
+        self.len = sink.finish()?;
+        Ok(())
     }
 
     /// Writes to the storage from `at` on.
@@ -156,7 +159,9 @@ impl SendBuf {
             sealed: self.len,
             mark: self.mark,
             storage: &mut self.storage,
+            start: at,
             at,
+            failed: None,
         }
     }
 
@@ -171,7 +176,7 @@ impl SendBuf {
         let start = self.len + PAYLOAD_OFFSET;
         let mut sink = self.sink(start);
         encode(&mut sink);
-        let payload = sink.at - start;
+        let payload = sink.finish()? - start;
         self.seal(payload, sealer, streams)
     }
 
@@ -194,7 +199,7 @@ impl SendBuf {
         let n = want.min(to.max.saturating_sub(data));
         let start = self.len + PAYLOAD_OFFSET + Open::header(to.stream) + data;
         let size = start + n + MAX_OVERHEAD;
-        grow(&mut self.storage, self.len..start, size, self.mark);
+        grow(&mut self.storage, self.len..start, size, self.mark)?;
         Ok(self.storage.get_mut(start..start + n).unwrap_or_default())
     }
 
@@ -247,7 +252,7 @@ impl SendBuf {
             self.len..end,
             end + MAX_OVERHEAD,
             self.mark,
-        );
+        )?;
         let room = self.storage.get_mut(self.len..).unwrap_or_default();
         self.len += sealer.seal(room, payload, streams)?;
         Ok(())
@@ -299,14 +304,35 @@ pub(crate) struct PacketSink<'a> {
     storage: &'a mut Vec<u8>,
     /// Where the payload's packet begins: before it everything is encrypted.
     sealed: usize,
+    start: usize,
     at: usize,
     mark: usize,
+    /// There was no memory: nothing has been written since.
+    failed: Option<OutOfMemory>,
+}
+
+impl PacketSink<'_> {
+    /// How far the storage is filled now. Of a message that did not fit nothing is left.
+    fn finish(self) -> Result<usize, OutOfMemory> {
+        let Some(failed) = self.failed else {
+            return Ok(self.at);
+        };
+        let begun = self.storage.get_mut(self.start..self.at);
+        begun.unwrap_or_default().zeroize();
+        Err(failed)
+    }
 }
 
 impl Sink for PacketSink<'_> {
     fn put(&mut self, bytes: &[u8]) {
         let end = self.at + bytes.len();
-        grow(self.storage, self.sealed..self.at, end, self.mark);
+        if self.failed.is_some() {
+            return;
+        }
+        self.failed = grow(self.storage, self.sealed..self.at, end, self.mark).err();
+        if self.failed.is_some() {
+            return;
+        }
         if let Some(room) = self.storage.get_mut(self.at..end) {
             room.copy_from_slice(bytes);
             self.at = end;
@@ -317,31 +343,46 @@ impl Sink for PacketSink<'_> {
 /// Makes `storage` at least `size` long. Its callers are bounded by the marks and by the size of
 /// one message. A reallocation may leave a copy behind, so what is in `clear` steps aside and is
 /// wiped meanwhile; there is never more of it than one packet, where a second storage would be as
-/// much again.
-fn grow(storage: &mut Vec<u8>, clear: Range<usize>, size: usize, mark: usize) {
+/// much again. Without memory for what is ample, what is needed does.
+fn grow(
+    storage: &mut Vec<u8>,
+    clear: Range<usize>,
+    size: usize,
+    mark: usize,
+) -> Result<(), OutOfMemory> {
     if storage.len() >= size {
-        return;
+        return Ok(());
     }
     if storage.capacity() >= size {
         // No further: where output is taken in exchange for other memory, this is done each time.
         storage.resize(size, 0);
-        return;
+        return Ok(());
     }
-    let size = if size > mark {
+    let ample = if size > mark {
         size + STEP
     } else {
-        size.max(storage.len().saturating_mul(2).min(mark))
+        let doubled = storage.len().saturating_mul(2);
+        size.max(doubled.min(mark))
     };
-    let size = size.max(MIN_STORAGE);
-    let aside = Zeroizing::new(storage.get(clear.clone()).unwrap_or_default().to_vec());
+    let ample = ample.max(MIN_STORAGE);
+    let bytes = storage.get(clear.clone()).unwrap_or_default();
+    let mut aside = Zeroizing::new(Vec::new());
+    aside.try_reserve_exact(bytes.len())?;
+    aside.extend_from_slice(bytes);
     storage.get_mut(clear.start..).unwrap_or_default().zeroize();
-    storage.reserve_exact(size - storage.len());
-    storage.resize(size, 0);
+    let length = storage.len();
+    let mut reserve = |size: usize| storage.try_reserve_exact(size - length).map(|()| size);
+    let reserved = reserve(ample).or_else(|_| reserve(size));
+    if let Ok(size) = reserved {
+        storage.resize(size, 0);
+    }
     if let Some(place) = storage.get_mut(clear)
         && place.len() == aside.len()
     {
         place.copy_from_slice(&aside);
     }
+    reserved?;
+    Ok(())
 }
 
 /// Keeps no more of a storage in which nothing waits than data makes use of.

@@ -1,4 +1,5 @@
-//! A global allocator that counts, and that finds secrets in memory that is given back.
+//! A global allocator that counts, that finds secrets in memory that is given back, and that
+//! refuses memory when it is told to.
 //!
 //! A test binary installs it:
 //!
@@ -13,16 +14,17 @@
 //! # drop(copy);
 //! ```
 //!
-//! Counts belong to a thread, so tests that run side by side do not see each other. A [`Watch`]
-//! belongs to the process, because a secret may be freed by another thread than the one that made
-//! it; watches take turns. While one is out, `realloc` always moves, so that a secret that a
-//! growing `Vec` would leave behind is found every time and not only when the heap is crowded.
+//! Counts and refusals belong to a thread, so tests that run side by side do not see each other. A
+//! [`Watch`] belongs to the process, because a secret may be freed by another thread than the one
+//! that made it; watches take turns. While one is out, `realloc` always moves, so that a secret that
+//! a growing `Vec` would leave behind is found every time and not only when the heap is crowded.
 //!
 //! This is the only file of the workspace with unsafe code.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -69,6 +71,60 @@ pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Usage) {
 /// shrinking included.
 pub fn of_all_threads() -> usize {
     ALL.load(Ordering::SeqCst)
+}
+
+/// What [`refuse`] saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// How many requests there were, refused ones included.
+    pub made: u64,
+    /// How many were refused.
+    pub refused: u64,
+    /// The size of the first that was refused, in bytes.
+    pub size: usize,
+}
+
+/// Runs `work` while this thread's requests for at least `least` bytes are counted from 0 and those
+/// whose number is in `which` are refused, as by an allocator that has no more memory. Growing is a
+/// request, shrinking is not. May not be nested.
+///
+/// Code that does not ask whether there is memory ends the process when it is refused some: run it
+/// in a process of its own.
+pub fn refuse<R>(least: usize, which: Range<u64>, work: impl FnOnce() -> R) -> (R, Requests) {
+    PLAN.set(Plan {
+        least,
+        from: which.start,
+        to: which.end,
+        requests: Requests {
+            made: 0,
+            refused: 0,
+            size: 0,
+        },
+    });
+    let result = work();
+    (result, PLAN.replace(Plan::NONE).requests)
+}
+
+/// Which requests are refused, and what became of it.
+#[derive(Clone, Copy)]
+struct Plan {
+    least: usize,
+    from: u64,
+    to: u64,
+    requests: Requests,
+}
+
+impl Plan {
+    const NONE: Self = Self {
+        least: usize::MAX,
+        from: 0,
+        to: 0,
+        requests: Requests {
+            made: 0,
+            refused: 0,
+            size: 0,
+        },
+    };
 }
 
 /// Looks for `secret` in every block that any thread gives back, until the [`Watch`] is dropped.
@@ -133,10 +189,29 @@ static HITS: AtomicUsize = AtomicUsize::new(0);
 static LAST_HIT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
+    static PLAN: Cell<Plan> = const { Cell::new(Plan::NONE) };
     // Const and without a destructor, so that the first use neither allocates nor registers.
     static USAGE: Cell<Usage> = const {
         Cell::new(Usage { allocations: 0, frees: 0, bytes: 0, live: 0, peak: 0 })
     };
+}
+
+/// Whether a request for `size` bytes is refused.
+fn is_refused(size: usize) -> bool {
+    let mut plan = PLAN.get();
+    if size < plan.least {
+        return false;
+    }
+    let refused = (plan.from..plan.to).contains(&plan.requests.made);
+    plan.requests.made += 1;
+    if refused {
+        if plan.requests.refused == 0 {
+            plan.requests.size = size;
+        }
+        plan.requests.refused += 1;
+    }
+    PLAN.set(plan);
+    refused
 }
 
 fn count(update: impl FnOnce(&mut Usage)) {
@@ -187,12 +262,18 @@ unsafe fn inspect(block: *const u8, size: usize) {
 // with the same; what is added reads blocks that are still allocated.
 unsafe impl GlobalAlloc for TrackingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_refused(layout.size()) {
+            return ptr::null_mut();
+        }
         count_alloc(layout.size());
         // SAFETY: the caller's promise is the one that `System` wants.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_refused(layout.size()) {
+            return ptr::null_mut();
+        }
         count_alloc(layout.size());
         // SAFETY: as in `alloc`.
         unsafe { System.alloc_zeroed(layout) }
@@ -208,6 +289,9 @@ unsafe impl GlobalAlloc for TrackingAllocator {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if new_size > layout.size() && is_refused(new_size) {
+            return ptr::null_mut();
+        }
         count_free(layout.size());
         count_alloc(new_size);
         if SECRET_LEN.load(Ordering::SeqCst) == 0 {

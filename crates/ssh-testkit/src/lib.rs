@@ -2,7 +2,7 @@
 //!
 //! | module | what it gives a test |
 //! |---|---|
-//! | [`alloc`] | counts allocations, and finds secrets in memory that is given back |
+//! | [`alloc`] | counts allocations, refuses them, and finds secrets in memory that is given back |
 //! | [`raw`] | a peer that holds the keys and keeps no rules, with a transport of its own |
 //! | [`rng`] | randomness that a seed repeats |
 //! | [`peers`] | OpenSSH, Dropbear and AsyncSSH on loopback |

@@ -184,7 +184,13 @@ impl<P: Peer> Handshake<P> {
     }
 
     fn read(&mut self, need: usize, cx: &mut Context<'_>) -> Poll<()> {
-        let mut buf = ReadBuf::new(self.rx.spare(need));
+        let Ok(spare) = self.rx.try_spare(need) else {
+            let error = io::ErrorKind::OutOfMemory.into();
+            self.io.get_or_insert(error);
+            self.peer.close_input();
+            return Poll::Ready(());
+        };
+        let mut buf = ReadBuf::new(spare);
         match Pin::new(&mut self.link.reader).poll_read(cx, &mut buf) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => match buf.filled().len() {
@@ -216,7 +222,10 @@ impl<P: Peer> Handshake<P> {
             let drained = poll_fn(|cx| {
                 // A stream that always has more must not keep the time limit from being looked at.
                 for _ in 0..8 {
-                    let mut buf = ReadBuf::new(self.rx.spare(1));
+                    let Ok(spare) = self.rx.try_spare(1) else {
+                        return Poll::Ready(());
+                    };
+                    let mut buf = ReadBuf::new(spare);
                     match Pin::new(&mut self.link.reader).poll_read(cx, &mut buf) {
                         Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
                         Poll::Pending => return Poll::Pending,

@@ -64,7 +64,9 @@ impl<R: Role> Reader<R> {
     }
 
     fn read(&mut self, need: usize) {
-        match self.engine.socket.read(self.rx.spare(need)) {
+        let spare = self.rx.try_spare(need);
+        let spare = spare.map_err(|_| io::ErrorKind::OutOfMemory.into());
+        match spare.and_then(|spare| self.engine.socket.read(spare)) {
             Ok(0) => self.intake.close_input(),
             Ok(n) => self.rx.filled(n),
             Err(error) => {

@@ -310,7 +310,7 @@ impl Kex {
         };
         self.markers(theirs.kex_algorithms, seq)?;
         let ours = self.algorithms();
-        let (terms, report) = negotiate::negotiate(self.role, &ours, &theirs);
+        let (terms, report) = negotiate::negotiate(self.role, &ours, &theirs)?;
         let report = Box::new(report);
         let Some(mut terms) = terms else {
             return Err(Error::Incompatible(report));

@@ -5,7 +5,7 @@
 //! key exchange and of EXT_INFO) stand for nothing here, so they can never be chosen.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -13,6 +13,7 @@ use crate::algorithm::{
     Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
 };
+use crate::error::OutOfMemory;
 use crate::message::KexInit;
 use crate::transport::Role;
 use crate::wire::NameList;
@@ -223,10 +224,11 @@ pub(super) fn negotiate(
     role: Role,
     ours: &Algorithms,
     theirs: &KexInit<'_>,
-) -> (Option<Negotiated>, NegotiationReport) {
+) -> Result<(Option<Negotiated>, NegotiationReport), OutOfMemory> {
     let mut n = Negotiation {
         role,
         slots: Vec::with_capacity(8),
+        memory: Ok(()),
     };
     let t = theirs;
     let kex = n.slot(Slot::Kex, &ours.kex, t.kex_algorithms);
@@ -279,13 +281,9 @@ pub(super) fn negotiate(
             strict_kex: false,
         })
     })();
-    (
-        negotiated,
-        NegotiationReport {
-            role,
-            slots: n.slots,
-        },
-    )
+    n.memory?;
+    let slots = n.slots;
+    Ok((negotiated, NegotiationReport { role, slots }))
 }
 
 /// Whether the peer's guess (RFC 4253 section 7) is right: both sides prefer the same method and
@@ -326,6 +324,8 @@ named!(
 struct Negotiation {
     role: Role,
     slots: Vec<SlotReport>,
+    /// Whether there was memory for the peer's lists.
+    memory: Result<(), OutOfMemory>,
 }
 
 impl Negotiation {
@@ -371,10 +371,16 @@ impl Negotiation {
             }
             names.push_str(algorithm.name());
         }
+        // As long as the peer likes, up to the size of a packet.
+        let mut copy = String::new();
+        match copy.try_reserve_exact(theirs.as_str().len()) {
+            Ok(()) => copy.push_str(theirs.as_str()),
+            Err(error) => self.memory = Err(error.into()),
+        }
         self.slots.push(SlotReport {
             slot,
             ours: names.into(),
-            theirs: theirs.as_str().to_string().into(),
+            theirs: copy.into(),
             choice,
         });
     }

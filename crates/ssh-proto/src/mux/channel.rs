@@ -223,6 +223,10 @@ impl<'a> Channel<'a> {
         self.mux.may_send_message(encoded_len(&message), self.out)?;
         let mut id = None;
         if want_reply {
+            self.flow()?
+                .asked
+                .try_reserve(1)
+                .map_err(RequestError::from)?;
             let request = self.mux.ask()?;
             self.flow()?.asked.push_back(request);
             id = Some(request);

@@ -222,7 +222,7 @@ impl Mux {
         })
     }
 
-    /// Puts a channel into the lowest free slot.
+    /// Puts a channel into the lowest free slot; `None` if there is none, or no memory for one.
     fn insert(&mut self, mut flow: Flow) -> Option<ChannelId> {
         if !self.counts {
             flow.deliver(None);
@@ -231,10 +231,14 @@ impl Mux {
             return None;
         }
         let free = self.slots.iter().position(|slot| slot.flow.is_none());
-        let slot = free.unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() - 1
-        });
+        let slot = match free {
+            Some(slot) => slot,
+            None => {
+                self.slots.try_reserve(1).ok()?;
+                self.slots.push(Slot::default());
+                self.slots.len() - 1
+            }
+        };
         let place = self.slots.get_mut(slot)?;
         self.windows_held = self.windows_held.saturating_add(flow.held());
         self.open += 1;
@@ -290,6 +294,7 @@ impl Mux {
         if self.unanswered >= self.limits().requests_unanswered {
             return Err(RequestError::Busy);
         }
+        self.asked.try_reserve(1)?;
         self.unanswered += 1;
         Ok(self.request_id())
     }

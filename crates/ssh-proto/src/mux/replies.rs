@@ -9,6 +9,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::error::OutOfMemory;
+
 /// Room for so many is kept, so that replies that leave at once cost no allocation.
 const KEPT: usize = 4;
 
@@ -41,13 +43,19 @@ impl Replies {
     }
 
     /// The application will decide.
-    pub(super) fn pending(&mut self, nonce: u64) {
-        self.entries.push_back(Entry::Pending(nonce));
+    pub(super) fn pending(&mut self, nonce: u64) -> Result<(), OutOfMemory> {
+        self.push(Entry::Pending(nonce))
     }
 
     /// Decided without asking.
-    pub(super) fn answered(&mut self, answer: Answer) {
-        self.entries.push_back(Entry::Answered(answer));
+    pub(super) fn answered(&mut self, answer: Answer) -> Result<(), OutOfMemory> {
+        self.push(Entry::Answered(answer))
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), OutOfMemory> {
+        self.entries.try_reserve(1)?;
+        self.entries.push_back(entry);
+        Ok(())
     }
 
     /// The application has decided. Says how many replies that was: one, or none.
@@ -91,12 +99,12 @@ mod tests {
     #[test]
     fn replies_leave_in_request_order() {
         let mut replies = Replies::new();
-        replies.pending(1);
-        replies.pending(2);
+        replies.pending(1).unwrap();
+        replies.pending(2).unwrap();
         for _ in 0..1000 {
-            replies.answered(Answer::Failure);
+            replies.answered(Answer::Failure).unwrap();
         }
-        replies.pending(3);
+        replies.pending(3).unwrap();
         assert_eq!(replies.answer(2, Answer::Success(Vec::new())), 1);
         assert_eq!(replies.next(), None, "the first one is still open");
         assert_eq!(replies.decided(), 1001);

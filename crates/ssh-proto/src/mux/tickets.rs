@@ -119,13 +119,22 @@ impl Tickets {
         self.opens
     }
 
-    /// Hands one out. The caller has checked `Limits::tickets`.
-    pub(super) fn mint(&mut self, nonce: u64, kind: TicketKind, deadline: Instant) -> Token {
+    /// Hands one out, if there is memory for it. The caller has checked `Limits::tickets`.
+    pub(super) fn mint(
+        &mut self,
+        nonce: u64,
+        kind: TicketKind,
+        deadline: Instant,
+    ) -> Option<Token> {
         let free = self.entries.iter().position(Option::is_none);
-        let index = free.unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
+        let index = match free {
+            Some(index) => index,
+            None => {
+                self.entries.try_reserve(1).ok()?;
+                self.entries.push(None);
+                self.entries.len() - 1
+            }
+        };
         if let Some(entry) = self.entries.get_mut(index) {
             *entry = Some(Entry {
                 nonce,
@@ -137,7 +146,7 @@ impl Tickets {
         }
         let token = Token { index, nonce };
         self.fresh = Some(token);
-        token
+        Some(token)
     }
 
     /// The application takes its time. False if the ticket is not of this connection.

@@ -152,7 +152,10 @@ impl ExpectIdentification {
         if !is_ssh {
             self.pre_lines = self.pre_lines.saturating_sub(1);
             self.pre_bytes = self.pre_bytes.saturating_sub(length);
-            return Ok(Line::Notice(line.to_vec()));
+            let mut notice = Vec::new();
+            notice.try_reserve_exact(line.len())?;
+            notice.extend_from_slice(line);
+            return Ok(Line::Notice(notice));
         }
         self.parse(line).map(Line::Identification)
     }

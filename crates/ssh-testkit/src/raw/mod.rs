@@ -7,13 +7,17 @@
 //! `ssh-ed25519`, `aes256-gcm@openssh.com`.
 //!
 //! [`Bench`] puts one under each nose: a client or a server of `ssh-proto` is brought to a
-//! [`Stage`] and then sent something.
+//! [`Stage`] and then sent something. [`Middle`] puts two of them between a client and a server.
 
 mod bench;
+mod meddler;
+mod middle;
 mod packet;
 
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 use curve25519_dalek::montgomery::MontgomeryPoint;
+pub use meddler::{Change, Meddler};
+pub use middle::{Leg, Middle};
 pub use packet::{Framing, Gcm};
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
@@ -103,6 +107,8 @@ pub struct Raw {
     pub last: Vec<u8>,
     /// Signs something else than the exchange hash.
     pub lies: bool,
+    /// What becomes of the payloads that it sends.
+    pub meddler: Meddler,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
@@ -130,6 +136,7 @@ impl Raw {
             recv_seq: 0,
             last: Vec::new(),
             lies: false,
+            meddler: Meddler::default(),
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
@@ -173,7 +180,9 @@ impl Raw {
 
     /// Sends a payload in a packet of its own.
     pub fn payload(&mut self, payload: &[u8]) {
-        self.framed(payload, Framing::Proper);
+        for payload in self.meddler.pass(payload) {
+            self.framed(&payload, Framing::Proper);
+        }
     }
 
     /// Sends a message.

@@ -33,6 +33,8 @@ pub enum Fault {
     FlipBit(u64),
     /// From this byte on nothing arrives, and nothing ends.
     StallAt(u64),
+    /// From this byte on nothing is taken: the other side does not read.
+    BlockAt(u64),
 }
 
 /// One direction of a simulated transport: bytes arrive in order, after a while.
@@ -93,7 +95,14 @@ impl Link {
 
     /// How many more bytes can be sent now.
     pub fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.queued)
+        let room = self.capacity.saturating_sub(self.queued);
+        match self.fault {
+            Fault::BlockAt(at) => {
+                let rest = usize::try_from(at.saturating_sub(self.sent));
+                room.min(rest.unwrap_or(usize::MAX))
+            }
+            _ => room,
+        }
     }
 
     pub(super) fn send(&mut self, bytes: &[u8], now: Instant) {

@@ -98,6 +98,11 @@ impl Pair {
     pub fn with(seed: u64, client: ClientConfig, server: ServerConfig) -> Self {
         let client = Client::new(client, Box::new(SeededRandom::new(seed))).expect("client");
         let server = Server::new(server, Box::new(SeededRandom::new(!seed))).expect("server");
+        Self::of(seed, client, server)
+    }
+
+    /// Of two connections. The seed is for the links.
+    pub fn of(seed: u64, client: Client, server: Server) -> Self {
         Self {
             client: Side {
                 peer: client,

@@ -40,6 +40,9 @@ pub struct Script {
     pub rekey: RekeyAt,
     /// Does not disconnect when all channels have closed.
     pub stays: bool,
+    /// Disconnects where it does not know what to answer, in place of a panic: for servers that
+    /// are no [`Echo`](super::Echo).
+    pub tolerant: bool,
     /// All channels have closed.
     pub done: bool,
     /// The session identifiers seen, without repetition.
@@ -78,6 +81,7 @@ impl Script {
             log: Log::default(),
             rekey: RekeyAt::Never,
             stays: false,
+            tolerant: false,
             done: false,
             session_ids: Vec::new(),
             user_key: key(7),
@@ -162,6 +166,9 @@ impl Script {
                 Credential::Password("secret")
             }
             (Auth::NoneFirst, Ask::First) => Credential::None,
+            _ if self.tolerant => {
+                return client.disconnect(DisconnectReason::BY_APPLICATION, "at a loss");
+            }
             (auth, reason) => panic!("{auth:?}: {reason:?}"),
         };
         client

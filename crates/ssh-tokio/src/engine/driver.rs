@@ -187,7 +187,13 @@ impl<R: Role> Driver<R> {
     }
 
     fn read(&mut self, rx: &mut RecvBuf, need: usize, cx: &mut Context<'_>) -> Poll<()> {
-        let mut buf = ReadBuf::new(rx.spare(need));
+        let Ok(spare) = rx.try_spare(need) else {
+            let error = io::ErrorKind::OutOfMemory.into();
+            self.io.get_or_insert(error);
+            self.intake.close_input();
+            return Poll::Ready(());
+        };
+        let mut buf = ReadBuf::new(spare);
         match Pin::new(&mut self.reader).poll_read(cx, &mut buf) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => match buf.filled().len() {

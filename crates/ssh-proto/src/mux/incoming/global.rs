@@ -34,7 +34,7 @@ impl Mux {
                 self.no_more_sessions = true;
                 if want_reply {
                     self.globals
-                        .answered(Answer::Success(alloc::vec::Vec::new()));
+                        .answered(Answer::Success(alloc::vec::Vec::new()))?;
                     self.send_globals(1, out)?;
                 }
                 return Ok(Incoming::Nothing);
@@ -53,7 +53,7 @@ impl Mux {
         match minted {
             Some((token, nonce)) => {
                 if want_reply {
-                    self.globals.pending(nonce);
+                    self.globals.pending(nonce)?;
                     self.count_replies(0, 0)?;
                 }
                 let ticket = GlobalTicket::new(token);
@@ -61,7 +61,7 @@ impl Mux {
             }
             None => {
                 if want_reply {
-                    self.globals.answered(Answer::Failure);
+                    self.globals.answered(Answer::Failure)?;
                     self.send_globals(1, out)?;
                 }
                 Ok(Incoming::Nothing)

@@ -52,14 +52,14 @@ impl Mux {
         Ok((id, self.flow_mut(id).ok_or(missing)?))
     }
 
-    /// Hands out a ticket, unless there are too many.
+    /// Hands out a ticket, unless there are too many or there is no memory.
     fn mint(&mut self, kind: TicketKind, out: &mut Out, now: Instant) -> Option<(Token, u64)> {
         if self.tickets.len() >= self.limits().tickets {
             return None;
         }
         let nonce = out.nonce();
         let deadline = now + self.config.deadlines.ticket;
-        Some((self.tickets.mint(nonce, kind, deadline), nonce))
+        Some((self.tickets.mint(nonce, kind, deadline)?, nonce))
     }
 
     /// Lets a ticket wait beyond the next event.

@@ -56,7 +56,7 @@ impl Mux {
             },
             _ if refused_by_rule(role, &request) => {
                 if want_reply {
-                    flow.replies.answered(Answer::Failure);
+                    flow.replies.answered(Answer::Failure)?;
                     let sent = send_replies(flow, out);
                     self.count_replies(1, sent)?;
                 }
@@ -66,7 +66,7 @@ impl Mux {
         };
         if want_reply {
             flow.replies
-                .answered(Answer::Success(alloc::vec::Vec::new()));
+                .answered(Answer::Success(alloc::vec::Vec::new()))?;
             let sent = send_replies(flow, out);
             self.count_replies(1, sent)?;
         }
@@ -95,7 +95,7 @@ impl Mux {
         Ok(match minted {
             Some((token, nonce)) => {
                 if want_reply {
-                    flow.replies.pending(nonce);
+                    flow.replies.pending(nonce)?;
                 }
                 if matches!(request, ChannelRequestType::PtyReq { .. }) {
                     flow.share = crate::send::Share::All;
@@ -110,7 +110,7 @@ impl Mux {
             }
             None => {
                 if want_reply {
-                    flow.replies.answered(Answer::Failure);
+                    flow.replies.answered(Answer::Failure)?;
                     let sent = send_replies(flow, out);
                     self.count_replies(1, sent)?;
                 }
