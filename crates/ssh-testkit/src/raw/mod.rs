@@ -103,6 +103,8 @@ pub struct Raw {
     pub last: Vec<u8>,
     /// Signs something else than the exchange hash.
     pub lies: bool,
+    /// K and what was derived from it by the letters A to F, of each exchange so far.
+    pub secrets: Vec<[u8; 32]>,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
@@ -130,6 +132,7 @@ impl Raw {
             recv_seq: 0,
             last: Vec::new(),
             lies: false,
+            secrets: Vec::new(),
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
@@ -353,6 +356,8 @@ impl Raw {
             let parts = [&k[..], &hash, &[letter], &session_id].concat();
             Sha256::digest(&parts).into()
         };
+        self.secrets.push(shared);
+        self.secrets.extend((b'A'..=b'F').map(key));
         let up = Gcm::new(&key(b'C'), &key(b'A'));
         let down = Gcm::new(&key(b'D'), &key(b'B'));
         let (sealing, opening) = match self.role {
