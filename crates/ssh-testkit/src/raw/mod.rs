@@ -10,10 +10,12 @@
 //! [`Stage`] and then sent something.
 
 mod bench;
+mod feeding;
 mod packet;
 
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 use curve25519_dalek::montgomery::MontgomeryPoint;
+pub use feeding::{in_every_way, in_every_way_but};
 pub use packet::{Framing, Gcm};
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use sha2::{Digest, Sha256};

@@ -11,19 +11,9 @@ use ssh_proto::message::{
 };
 use ssh_proto::mux::Stream;
 use ssh_proto::{ChannelEvent, Client, ClientEvent, Role, Server, ServerEvent, Wants};
-use ssh_testkit::raw::{Bench, Stage, Subject};
+use ssh_testkit::raw::{Bench, Stage, Subject, in_every_way};
 
 const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
-
-macro_rules! both_roles {
-    ($($name:ident => $generic:ident;)+) => {$(
-        #[test]
-        fn $name() {
-            $generic::<Client>();
-            $generic::<Server>();
-        }
-    )+};
-}
 
 both_roles! {
     x1_a_window_beyond_its_largest_size => x1;
@@ -397,47 +387,53 @@ fn x7<P: Subject>() {
 
 #[test]
 fn x7_the_same_sender_id_again_is_the_peers_own_business() {
-    let mut bench = connected::<Server>();
-    bench.send(&open_as(5, 1000, 1000));
-    bench.send(&open_as(5, 1000, 1000));
-    bench.lives(&"same id");
-    assert_eq!(bench.seen.channels.len(), 2);
+    in_every_way(|| {
+        let mut bench = connected::<Server>();
+        bench.send(&open_as(5, 1000, 1000));
+        bench.send(&open_as(5, 1000, 1000));
+        bench.lives(&"same id");
+        assert_eq!(bench.seen.channels.len(), 2);
+    });
 }
 
 #[test]
 fn x8_rejected_channels_leave_nothing_behind() {
-    let mut bench = connected::<Server>();
-    for _ in 0..20_000 {
-        bench.raw.payload(&open_as(0, 1000, 1000));
-        bench.turn_with(|server, event, _| {
-            if let ServerEvent::Channel(ChannelEvent::OpenRequest { ticket, .. }) = event {
-                let reason = ChannelOpenFailureReason::CONNECT_FAILED;
-                server.reject_channel(ticket, reason, "no").expect("mine");
-            }
-        });
-        bench.raw.got.clear();
-    }
-    bench.lives(&"20,000 of them");
-    assert_eq!(bench.peer.channels(), 0);
+    in_every_way(|| {
+        let mut bench = connected::<Server>();
+        for _ in 0..20_000 {
+            bench.raw.payload(&open_as(0, 1000, 1000));
+            bench.turn_with(|server, event, _| {
+                if let ServerEvent::Channel(ChannelEvent::OpenRequest { ticket, .. }) = event {
+                    let reason = ChannelOpenFailureReason::CONNECT_FAILED;
+                    server.reject_channel(ticket, reason, "no").expect("mine");
+                }
+            });
+            bench.raw.got.clear();
+        }
+        bench.lives(&"20,000 of them");
+        assert_eq!(bench.peer.channels(), 0);
+    });
 }
 
 #[test]
 fn x8_one_channel_more_than_there_may_be() {
-    let mut bench = connected::<Server>();
-    for n in 0..256 {
-        bench.send(&open_as(n, 1000, 1000));
-    }
-    assert_eq!(bench.seen.channels.len(), 256);
-    bench.send(&open_as(256, 1000, 1000));
-    let answer = ChannelOpenFailure::decode(bench.raw.got.last().expect("an answer"));
-    let reason = answer.expect("a failure").reason_code;
-    assert_eq!(reason, ChannelOpenFailureReason::RESOURCE_SHORTAGE);
-    bench.message(&ChannelClose {
-        recipient_channel: 17,
+    in_every_way(|| {
+        let mut bench = connected::<Server>();
+        for n in 0..256 {
+            bench.send(&open_as(n, 1000, 1000));
+        }
+        assert_eq!(bench.seen.channels.len(), 256);
+        bench.send(&open_as(256, 1000, 1000));
+        let answer = ChannelOpenFailure::decode(bench.raw.got.last().expect("an answer"));
+        let reason = answer.expect("a failure").reason_code;
+        assert_eq!(reason, ChannelOpenFailureReason::RESOURCE_SHORTAGE);
+        bench.message(&ChannelClose {
+            recipient_channel: 17,
+        });
+        bench.send(&open_as(256, 1000, 1000));
+        assert_eq!(bench.seen.channels.len(), 256, "a slot is free again");
+        bench.lives(&"full");
     });
-    bench.send(&open_as(256, 1000, 1000));
-    assert_eq!(bench.seen.channels.len(), 256, "a slot is free again");
-    bench.lives(&"full");
 }
 
 fn x9<P: Subject>() {
@@ -497,101 +493,105 @@ fn x10<P: Subject>() {
 /// be any number of them.
 #[test]
 fn x10_replies_behind_a_deferred_ticket_are_bounded() {
-    let mut bench = connected::<Client>();
-    channel(&mut bench, 1000, 1000);
-    let unknown = ChannelRequest {
-        recipient_channel: 0,
-        want_reply: true,
-        request: ChannelRequestType::Unknown {
-            name: "wait-for-me",
-            data: b"",
-        },
-    };
-    let granted = ChannelRequest {
-        recipient_channel: 0,
-        want_reply: true,
-        request: ChannelRequestType::ExitStatus { exit_status: 0 },
-    };
-    let refused = ChannelRequest {
-        recipient_channel: 0,
-        want_reply: true,
-        request: ChannelRequestType::Keepalive,
-    };
-    bench.raw.message(&unknown);
-    let mut tickets = Vec::new();
-    bench.turn_with(|client, event, _| {
-        if let ClientEvent::Channel(ChannelEvent::Request { ticket, .. }) = event {
-            client.defer(&ticket).expect("mine");
-            tickets.push(ticket);
-        }
-    });
-    assert_eq!(tickets.len(), 1);
-    // As many as anybody needs wait, and leave all at once.
-    let got = bench.raw.got.len();
-    for _ in 0..500 {
-        bench.message(&granted);
-        bench.message(&refused);
-    }
-    assert_eq!(bench.raw.got.len(), got, "one after the other");
-    let first = tickets.pop().expect("one");
-    bench.peer.refuse_request(first).expect("mine");
-    bench.turn();
-    let expected: Vec<u8> = [100].into_iter().chain([99, 100].repeat(500)).collect();
-    assert_eq!(bench.raw.numbers(got), expected);
-
-    for flood in [&[granted, refused][..], &[refused], &[granted]] {
+    in_every_way(|| {
         let mut bench = connected::<Client>();
         channel(&mut bench, 1000, 1000);
+        let unknown = ChannelRequest {
+            recipient_channel: 0,
+            want_reply: true,
+            request: ChannelRequestType::Unknown {
+                name: "wait-for-me",
+                data: b"",
+            },
+        };
+        let granted = ChannelRequest {
+            recipient_channel: 0,
+            want_reply: true,
+            request: ChannelRequestType::ExitStatus { exit_status: 0 },
+        };
+        let refused = ChannelRequest {
+            recipient_channel: 0,
+            want_reply: true,
+            request: ChannelRequestType::Keepalive,
+        };
         bench.raw.message(&unknown);
+        let mut tickets = Vec::new();
         bench.turn_with(|client, event, _| {
             if let ClientEvent::Channel(ChannelEvent::Request { ticket, .. }) = event {
                 client.defer(&ticket).expect("mine");
+                tickets.push(ticket);
             }
         });
-        for _ in 0..50_000 {
-            for request in flood {
-                bench.raw.message(request);
-            }
+        assert_eq!(tickets.len(), 1);
+        // As many as anybody needs wait, and leave all at once.
+        let got = bench.raw.got.len();
+        for _ in 0..500 {
+            bench.message(&granted);
+            bench.message(&refused);
         }
+        assert_eq!(bench.raw.got.len(), got, "one after the other");
+        let first = tickets.pop().expect("one");
+        bench.peer.refuse_request(first).expect("mine");
         bench.turn();
-        let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
-        bench.refused(&"replies", control, PROTOCOL);
-    }
+        let expected: Vec<u8> = [100].into_iter().chain([99, 100].repeat(500)).collect();
+        assert_eq!(bench.raw.numbers(got), expected);
+
+        for flood in [&[granted, refused][..], &[refused], &[granted]] {
+            let mut bench = connected::<Client>();
+            channel(&mut bench, 1000, 1000);
+            bench.raw.message(&unknown);
+            bench.turn_with(|client, event, _| {
+                if let ClientEvent::Channel(ChannelEvent::Request { ticket, .. }) = event {
+                    client.defer(&ticket).expect("mine");
+                }
+            });
+            for _ in 0..50_000 {
+                for request in flood {
+                    bench.raw.message(request);
+                }
+            }
+            bench.turn();
+            let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
+            bench.refused(&"replies", control, PROTOCOL);
+        }
+    });
 }
 
 /// As above, for the replies to global requests.
 #[test]
 fn x10_global_replies_behind_a_deferred_ticket_are_bounded() {
-    let mut bench = connected::<Server>();
-    let forward = GlobalRequest {
-        want_reply: true,
-        request: GlobalRequestType::TcpipForward {
-            address_to_bind: b"",
-            port_number_to_bind: 0,
-        },
-    };
-    bench.raw.message(&forward);
-    let mut tickets = Vec::new();
-    bench.turn_with(|server, event, _| {
-        if let ServerEvent::Global(ssh_proto::GlobalEvent::Request { ticket, .. }) = event {
-            server.defer(&ticket).expect("mine");
-            tickets.push(ticket);
+    in_every_way(|| {
+        let mut bench = connected::<Server>();
+        let forward = GlobalRequest {
+            want_reply: true,
+            request: GlobalRequestType::TcpipForward {
+                address_to_bind: b"",
+                port_number_to_bind: 0,
+            },
+        };
+        bench.raw.message(&forward);
+        let mut tickets = Vec::new();
+        bench.turn_with(|server, event, _| {
+            if let ServerEvent::Global(ssh_proto::GlobalEvent::Request { ticket, .. }) = event {
+                server.defer(&ticket).expect("mine");
+                tickets.push(ticket);
+            }
+        });
+        for _ in 0..100_000 {
+            for request in [
+                GlobalRequestType::NoMoreSessions,
+                GlobalRequestType::Keepalive,
+            ] {
+                bench.raw.message(&GlobalRequest {
+                    want_reply: true,
+                    request,
+                });
+            }
         }
+        bench.turn();
+        let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
+        bench.refused(&"replies", control, PROTOCOL);
     });
-    for _ in 0..100_000 {
-        for request in [
-            GlobalRequestType::NoMoreSessions,
-            GlobalRequestType::Keepalive,
-        ] {
-            bench.raw.message(&GlobalRequest {
-                want_reply: true,
-                request,
-            });
-        }
-    }
-    bench.turn();
-    let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));
-    bench.refused(&"replies", control, PROTOCOL);
 }
 
 fn x11<P: Subject>() {
@@ -664,47 +664,49 @@ fn x12<P: Subject>() {
 
 #[test]
 fn c9_a_server_opens_nothing_that_was_not_asked_for() {
-    let types = [
-        ChannelOpenType::Session,
-        ChannelOpenType::DirectTcpip {
-            host_to_connect: b"h",
-            port_to_connect: 22,
-            originator_ip_address: b"",
-            originator_port: 0,
-        },
-        ChannelOpenType::ForwardedTcpip {
-            connected_address: b"",
-            connected_port: 80,
-            originator_ip_address: b"",
-            originator_port: 0,
-        },
-        ChannelOpenType::AuthAgent,
-        ChannelOpenType::Unknown {
-            name: "tun@openssh.com",
-            data: b"\0\0\0\x01",
-        },
-        ChannelOpenType::ForwardedStreamlocal {
-            socket_path: b"/x",
-            reserved: b"",
-        },
-    ];
-    let mut bench = connected::<Client>();
-    let events = bench.seen.events;
-    for channel_type in types {
-        bench.message(&ChannelOpen {
-            sender_channel: 4,
-            initial_window_size: 1000,
-            maximum_packet_size: 1000,
-            channel_type,
-        });
-        let answer = ChannelOpenFailure::decode(bench.raw.got.last().expect("an answer"));
-        let answer = answer.expect("a failure");
-        let prohibited = ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED;
-        assert_eq!(
-            (answer.recipient_channel, answer.reason_code),
-            (4, prohibited)
-        );
-    }
-    assert_eq!(bench.seen.events, events, "the application was not asked");
-    bench.lives(&"refused");
+    in_every_way(|| {
+        let types = [
+            ChannelOpenType::Session,
+            ChannelOpenType::DirectTcpip {
+                host_to_connect: b"h",
+                port_to_connect: 22,
+                originator_ip_address: b"",
+                originator_port: 0,
+            },
+            ChannelOpenType::ForwardedTcpip {
+                connected_address: b"",
+                connected_port: 80,
+                originator_ip_address: b"",
+                originator_port: 0,
+            },
+            ChannelOpenType::AuthAgent,
+            ChannelOpenType::Unknown {
+                name: "tun@openssh.com",
+                data: b"\0\0\0\x01",
+            },
+            ChannelOpenType::ForwardedStreamlocal {
+                socket_path: b"/x",
+                reserved: b"",
+            },
+        ];
+        let mut bench = connected::<Client>();
+        let events = bench.seen.events;
+        for channel_type in types {
+            bench.message(&ChannelOpen {
+                sender_channel: 4,
+                initial_window_size: 1000,
+                maximum_packet_size: 1000,
+                channel_type,
+            });
+            let answer = ChannelOpenFailure::decode(bench.raw.got.last().expect("an answer"));
+            let answer = answer.expect("a failure");
+            let prohibited = ChannelOpenFailureReason::ADMINISTRATIVELY_PROHIBITED;
+            assert_eq!(
+                (answer.recipient_channel, answer.reason_code),
+                (4, prohibited)
+            );
+        }
+        assert_eq!(bench.seen.events, events, "the application was not asked");
+        bench.lives(&"refused");
+    });
 }
