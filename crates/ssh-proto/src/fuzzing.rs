@@ -9,6 +9,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
 use crate::crypto::cipher::{OpeningKey, SealingKey};
 use crate::error::Error;
@@ -43,9 +45,9 @@ impl Packets {
         let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
         if let Some(mode) = mode.checked_sub(1) {
             let (cipher, mac) = modes().nth(mode)?;
-            let key = vec![seed; cipher.key_len()];
+            let key = Zeroizing::new(vec![seed; cipher.key_len()]);
             let iv = vec![!seed; cipher.iv_len()];
-            let mac_key = vec![seed ^ 0x55; mac.map_or(0, MacAlgorithm::key_len)];
+            let mac_key = Zeroizing::new(vec![seed ^ 0x55; mac.map_or(0, MacAlgorithm::key_len)]);
             let reset = ResetSequence::Yes;
             let sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key).ok()?;
             sealer.switch(sealing, reset);

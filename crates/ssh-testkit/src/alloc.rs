@@ -86,8 +86,8 @@ pub fn watch(secret: &[u8]) -> Watch {
     watch
 }
 
-/// Runs `work` with the eyes shut: what this thread gives back meanwhile is not looked at. For the
-/// test's own half, which knows the secrets too and need not wipe them.
+/// Runs `work` with the eyes shut: what this thread gives back meanwhile is wiped and not looked at.
+/// For the test's own half, which knows the secrets too.
 pub fn unwatched<R>(work: impl FnOnce() -> R) -> R {
     let before = LOOKS_AWAY.replace(true);
     let result = work();
@@ -198,6 +198,24 @@ fn count_free(size: usize) {
     });
 }
 
+/// Looks at a block that is given back. One that is not to be looked at is wiped instead: what was in
+/// it would come back in the part of some later block that nobody has written to.
+///
+/// # Safety
+///
+/// `block` must be readable and writable for `size` bytes, and nobody may need what is in it.
+unsafe fn retire(block: *mut u8, size: usize) {
+    if LOOKS_AWAY.get() {
+        for at in 0..size {
+            // Volatile, or it is left out: the block is about to go. SAFETY: `at` is under `size`.
+            unsafe { ptr::write_volatile(block.add(at), 0) };
+        }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { inspect(block, size) };
+    }
+}
+
 /// Counts a hit when the block of `size` bytes at `block` holds a watched secret.
 ///
 /// # Safety
@@ -205,7 +223,7 @@ fn count_free(size: usize) {
 /// `block` must be readable for `size` bytes.
 unsafe fn inspect(block: *const u8, size: usize) {
     let count = COUNT.load(Ordering::SeqCst);
-    if count == 0 || LOOKS_AWAY.get() {
+    if count == 0 {
         return;
     }
     // Volatile: parts of the block may never have been written, and the bytes there are looked at
@@ -252,9 +270,9 @@ unsafe impl GlobalAlloc for TrackingAllocator {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count_free(layout.size());
-        // SAFETY: the caller gives the block back, so until the next line it is ours to read.
+        // SAFETY: the caller gives the block back, so until the next line it is ours.
         unsafe {
-            inspect(block, layout.size());
+            retire(block, layout.size());
             System.dealloc(block, layout);
         }
     }
@@ -262,7 +280,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count_free(layout.size());
         count_alloc(new_size);
-        if COUNT.load(Ordering::SeqCst) == 0 {
+        if COUNT.load(Ordering::SeqCst) == 0 && !LOOKS_AWAY.get() {
             // SAFETY: the caller's promise is the one that `System` wants.
             return unsafe { System.realloc(block, layout, new_size) };
         }
@@ -272,7 +290,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
             let moved = System.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
-                inspect(block, layout.size());
+                retire(block, layout.size());
                 System.dealloc(block, layout);
             }
             moved

@@ -15,7 +15,12 @@ macro_rules! both_roles {
     )+};
 }
 
-mod auth;
-mod channel;
+mod auth_client;
+mod auth_server;
+mod channel_data;
+mod channel_end;
+mod channel_requests;
+mod common;
 mod order;
 mod packet;
+mod rekey;

@@ -1,28 +1,24 @@
-//! Authentication against the rules, on both sides: rows A and C.
+//! Authentication against the rules, on a server: rows A.
 
-use ssh_proto::auth::AuthenticatedBy;
-use ssh_proto::client::{Ask, ClientEvent, Credential, Probe};
-use ssh_proto::config::{ClientConfig, Methods};
+use std::time::Duration;
+
+use ssh_proto::algorithm::SignatureAlgorithm;
+use ssh_proto::config::Methods;
 use ssh_proto::error::{AuthenticationError, Error, PeerMisbehaved};
-use ssh_proto::message::{
-    AuthMethod, DisconnectReason, ExtInfo, Extension, List, ServiceRequest, UserauthBanner,
-    UserauthPkOk, UserauthRequest, number,
-};
+use ssh_proto::message::{AuthMethod, DisconnectReason, ServiceRequest, UserauthRequest, number};
 use ssh_proto::server::{AuthEvent, ServerEvent};
+use ssh_proto::time::TimeoutReason;
 use ssh_proto::wire::Sink;
-use ssh_proto::{Client, Server};
-use ssh_testkit::raw::{Bench, Stage, in_every_way, key_blob, sign};
-use ssh_testkit::sim::{key, server_config};
+use ssh_proto::{Server, Wants};
+use ssh_testkit::raw::{Bench, Stage, in_every_way, key_blob, sign, with_seed};
+use ssh_testkit::sim::server_config;
 
-const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
+use super::common::{PROTOCOL, misbehaved};
+
 const NO_SERVICE: DisconnectReason = DisconnectReason::SERVICE_NOT_AVAILABLE;
 const NO_MORE: DisconnectReason = DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE;
 const FAILURE: u8 = number::SSH_MSG_USERAUTH_FAILURE;
 const SUCCESS: u8 = number::SSH_MSG_USERAUTH_SUCCESS;
-
-fn misbehaved(rule: PeerMisbehaved) -> impl Fn(&Error) -> bool {
-    move |error| matches!(error, Error::PeerMisbehaved(broken) if *broken == rule)
-}
 
 fn too_many(error: &Error) -> bool {
     let limit = AuthenticationError::TooManyAttempts;
@@ -453,276 +449,237 @@ fn a18_names_are_opaque_and_bounded() {
     });
 }
 
-/// A client that shows these credentials, at the point where the answer to the first one is due.
-fn client_with(config: ClientConfig, credential: fn() -> Credential<'static>) -> Bench<Client> {
-    let mut bench = Bench::<Client>::with(config, true).up_to(Stage::Method);
-    bench.proper(Stage::Method);
-    let turn = |bench: &mut Bench<Client>| {
-        bench.turn_with(|client, event, seen| {
-            seen.log.client(&event);
-            match event {
-                ClientEvent::HostKey { decision, .. } => client.trust(decision).expect("mine"),
-                ClientEvent::Authenticate {
-                    token,
-                    reason: Ask::First,
-                } => client
-                    .authenticate(token, "alice", credential())
-                    .expect("mine"),
-                ClientEvent::Ended(end) => seen.end = Some(end),
-                _ => {}
+#[test]
+fn a1_not_in_the_handshake_and_not_afterwards() {
+    in_every_way(|| {
+        for n in [51, 52, 53, 60] {
+            for stage in [
+                Stage::KexInit,
+                Stage::Method,
+                Stage::NewKeys,
+                Stage::Connected,
+                Stage::RekeyMethod,
+                Stage::RekeyNewKeys,
+            ] {
+                for strict in [false, true] {
+                    let mut bench = Bench::<Server>::at(stage, strict);
+                    bench.send(&[n]);
+                    let unexpected = misbehaved(PeerMisbehaved::UnexpectedMessage(n));
+                    bench.refused(&(n, stage, strict), unexpected, PROTOCOL);
+                    assert_eq!(bench.peer.is_authenticated(), stage >= Stage::Connected);
+                }
             }
-        });
-    };
-    turn(&mut bench);
-    for stage in [Stage::NewKeys, Stage::Service] {
-        bench.proper(stage);
-        turn(&mut bench);
-    }
-    bench
+        }
+    });
 }
 
-fn outside() -> Credential<'static> {
-    Credential::PublicKey {
-        key: key(7).public_key().clone(),
-        probe: Probe::First,
-    }
-}
-
+/// A signature of one connection, shown on another: the same key, user and request.
 #[test]
-fn c1_being_let_in_for_nothing_is_reported_and_can_be_refused() {
+fn a7_a_signature_of_another_connection_is_worth_nothing() {
     in_every_way(|| {
-        let mut bench = client_with(ClientConfig::default(), || Credential::None);
-        bench.send(&[SUCCESS]);
-        let by = format!("Authenticated {{ by: {:?}", AuthenticatedBy::None);
-        assert!(bench.seen.log.has(&by), "{:#?}", bench.seen.log);
-
-        let mut config = ClientConfig::default();
-        config.require_credential = true;
-        let mut bench = client_with(config, || Credential::None);
-        bench.send(&[SUCCESS]);
-        let trivial = |e: &Error| {
-            matches!(
-                e,
-                Error::Authentication(AuthenticationError::NoCredentialAsked)
-            )
+        let blob = key_blob(&[7; 32]);
+        let prove = |bench: &Bench<Server>| {
+            let id = bench.raw.session_id().expect("keys");
+            let name = b"ssh-ed25519";
+            let data = signed_data(&id, b"alice", b"ssh-connection", name, &blob);
+            sign(&[7; 32], &data)
         };
-        bench.refused(&"none", trivial, NO_MORE);
-        assert!(!bench.peer.is_authenticated());
-    });
-}
-
-#[test]
-fn c2_success_out_of_the_blue() {
-    in_every_way(|| {
-        let mut bench = Bench::<Client>::at(Stage::Service, true);
-        bench.send(&[SUCCESS]);
-        bench.refused(
-            &"early",
-            misbehaved(PeerMisbehaved::UnexpectedMessage(52)),
-            PROTOCOL,
+        let mut first = auth();
+        let signature = prove(&first);
+        let proof = request(
+            b"alice",
+            publickey("ssh-ed25519", &blob, Some(&signature)),
         );
-        let mut bench = client_with(ClientConfig::default(), outside);
-        bench.send(&[SUCCESS]);
-        let unrequested = misbehaved(PeerMisbehaved::UnrequestedSuccess);
-        bench.refused(&"to a question", unrequested, PROTOCOL);
-        let mut bench = Bench::<Client>::at(Stage::Connected, true);
-        bench.send(&[SUCCESS]);
-        bench.refused(
-            &"twice",
-            misbehaved(PeerMisbehaved::UnexpectedMessage(52)),
-            PROTOCOL,
+        assert_eq!(answer(&mut first, &proof), [SUCCESS]);
+        let mut second = with_seed(2, auth);
+        assert_ne!(first.raw.session_id(), second.raw.session_id());
+        assert_eq!(answer(&mut second, &proof), [FAILURE]);
+        assert!(!second.seen.log.has("Auth("));
+        let signature = prove(&second);
+        let proof = request(
+            b"alice",
+            publickey("ssh-ed25519", &blob, Some(&signature)),
         );
+        assert_eq!(answer(&mut second, &proof), [SUCCESS]);
     });
 }
 
+/// What a server takes is a list of algorithms, and nothing that resembles one of them.
 #[test]
-fn c3_a_key_that_was_not_offered() {
+fn a8_only_the_algorithms_that_the_server_named_are_taken() {
     in_every_way(|| {
-        for (algorithm, blob) in [
-            ("ssh-ed25519", key_blob(&[8; 32])),
-            ("ssh-rsa", key_blob(&[7; 32])),
-            ("rsa-sha2-512", key_blob(&[7; 32])),
-            ("ssh-ed25519", Vec::new()),
+        let blob = key_blob(&[7; 32]);
+        for (taken, fits) in [
+            (vec![SignatureAlgorithm::EcdsaSha2Nistp256], false),
+            (
+                vec![SignatureAlgorithm::RsaSha2_512, SignatureAlgorithm::RsaSha2_256],
+                false,
+            ),
+            (vec![SignatureAlgorithm::Ed25519], true),
         ] {
-            let mut bench = client_with(ClientConfig::default(), outside);
-            bench.message(&UserauthPkOk {
-                algorithm,
-                key: &blob,
-            });
-            let other = misbehaved(PeerMisbehaved::KeyNotOffered);
-            bench.refused(&algorithm, other, PROTOCOL);
-            assert!(!bench.seen.log.has("Sign"), "nothing was signed");
-        }
-        let mut bench = client_with(ClientConfig::default(), || Credential::Password("x"));
-        bench.send(&[60]);
-        bench.refused(&"60", |e| matches!(e, Error::Malformed(_)), PROTOCOL);
-    });
-}
-
-#[test]
-fn c6_extensions() {
-    in_every_way(|| {
-        for payload in [
-            &b"\x07\xff\xff\xff\xff"[..],
-            b"\x07\xff\xff\xff\xff\0\0\0\x01a\0\0\0\0",
-            b"\x07\0\0\0\x02\0\0\0\x01a\0\0\0\0",
-            b"\x07\0\0\0\x01\0\0\0\0\0\0\0\0",
-        ] {
-            let mut bench = Bench::<Client>::at(Stage::Service, true);
-            bench.send(payload);
-            bench.refused(&payload, |e| matches!(e, Error::Malformed(_)), PROTOCOL);
-        }
-        let big = vec![b'x'; 30_000];
-        let mut bench = Bench::<Client>::at(Stage::Service, true);
-        for name in [
-            "server-sig-algs",
-            "server-sig-algs",
-            "unknown@example.com",
-            "elevation",
-        ] {
-            let extensions = [Extension { name, value: &big }];
-            bench.message(&ExtInfo {
-                extensions: List::new(&extensions),
-            });
-            bench.lives(&name);
+            let mut config = server_config();
+            config.user_signatures = taken;
+            let mut bench = Bench::<Server>::with(config, true).up_to(Stage::Auth);
+            let id = bench.raw.session_id().expect("keys");
+            let name = b"ssh-ed25519";
+            let data = signed_data(&id, b"alice", b"ssh-connection", name, &blob);
+            let signature = sign(&[7; 32], &data);
+            for (signature, yes) in [(None, 60), (Some(&signature[..]), SUCCESS)] {
+                let message = request(b"alice", publickey("ssh-ed25519", &blob, signature));
+                let expected = if fits { yes } else { FAILURE };
+                assert_eq!(answer(&mut bench, &message), [expected]);
+            }
+            assert_eq!(bench.seen.log.has("Auth("), fits);
         }
     });
 }
 
 #[test]
-fn c7_what_the_server_takes_never_leads_to_sha1() {
+fn a9_keys_that_are_none_are_counted() {
     in_every_way(|| {
-        for (value, probed) in [
-            (&b"ssh-rsa"[..], false),
-            (b"", false),
-            (b"rsa-sha2-256", false),
-            (b",,", false),
-            (b"ssh-rsa,ssh-ed25519", true),
-        ] {
-            let mut bench = Bench::<Client>::at(Stage::Service, true);
-            let extensions = [Extension {
-                name: Extension::SERVER_SIG_ALGS,
-                value,
-            }];
-            bench.message(&ExtInfo {
-                extensions: List::new(&extensions),
-            });
-            bench.proper(Stage::Service);
-            bench.turn();
-            // The password of the first flight fails; then a key.
-            let got = bench.raw.got.len();
-            let mut failure = vec![FAILURE];
-            failure.put_string(b"publickey");
-            failure.put_u8(0);
-            bench.raw.payload(&failure);
-            bench.turn_with(|client, event, seen| {
-                seen.log.client(&event);
-                if let ClientEvent::Authenticate { token, reason } = event
-                    && matches!(reason, Ask::Failed { .. })
+        let mut bench = auth();
+        for n in 0..6 {
+            bench.lives(&n);
+            let blob = &b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..15 + n];
+            let message = request(b"alice", publickey("ssh-ed25519", blob, None));
+            bench.message(&message);
+        }
+        bench.refused(&"six keys that are none", too_many, NO_MORE);
+    });
+}
+
+/// A password is bytes: none of them means anything here.
+#[test]
+fn a13_a_password_is_opaque() {
+    in_every_way(|| {
+        for secret in [&b"a\0b"[..], b"\xff\xfe", b"", b"\r\n", &[b'%'; 1024]] {
+            let mut bench = auth();
+            bench.raw.message(&request(b"alice", password(secret)));
+            let mut seen = None;
+            bench.turn_with(|server, event, _| {
+                if let ServerEvent::Auth(AuthEvent::Password {
+                    password, decision, ..
+                }) = event
                 {
-                    client
-                        .authenticate(token, "alice", outside())
-                        .expect("mine");
+                    seen = Some(password.to_vec());
+                    server.reject(decision).expect("mine");
                 }
             });
-            assert_eq!(bench.raw.numbers(got).contains(&50), probed, "{value:?}");
-            assert_eq!(bench.seen.log.has("Authenticate Unusable"), !probed);
-            for payload in &bench.raw.got[got..] {
-                let sent = String::from_utf8_lossy(payload);
-                assert!(!sent.contains("ssh-rsa"));
-            }
+            assert_eq!(seen.as_deref(), Some(secret));
         }
     });
 }
 
+/// So many keys that a client could try for ever, and devices of keyboard-interactive.
 #[test]
-fn c8_banners_are_reported_up_to_a_total() {
+fn a15_floods_of_attempts_end_where_the_first_few_do() {
     in_every_way(|| {
-        let mut bench = Bench::<Client>::at(Stage::Auth, true);
-        for _ in 0..100 {
-            bench.message(&UserauthBanner {
-                message: &[b'\x1b'; 1024],
-                language_tag: b"",
-            });
+        let mut bench = auth();
+        for n in 0..10_000_u32 {
+            let mut seed = [0; 32];
+            seed[..4].copy_from_slice(&(n % 40).to_be_bytes());
+            let blob = key_blob(&seed);
+            // With another name each time.
+            let user = n.to_be_bytes();
+            let message = request(&user, publickey("ssh-ed25519", &blob, None));
+            bench.raw.message(&message);
         }
-        bench.lives(&"100 KiB of banners");
-        let banners = bench
-            .seen
-            .log
-            .0
-            .iter()
-            .filter(|line| line.starts_with("Banner"));
-        assert_eq!(banners.count(), 64);
-        assert!(!bench.seen.log.0.concat().contains('\x1b'));
-    });
-}
-
-#[test]
-fn c10_no_connection_protocol_before_success() {
-    in_every_way(|| {
-        for stage in [Stage::Service, Stage::Auth] {
-            for n in 80..=100 {
-                let mut bench = Bench::<Client>::at(stage, true);
-                bench.send(&[n, 0, 0, 0, 0]);
-                bench.refused(
-                    &n,
-                    misbehaved(PeerMisbehaved::UnexpectedMessage(n)),
-                    PROTOCOL,
-                );
+        let mut offers = 0;
+        bench.turn_with(|server, event, seen| match event {
+            ServerEvent::Auth(AuthEvent::KeyOffered { offer, .. }) => {
+                offers += 1;
+                server.decline(offer).expect("mine");
             }
-        }
-    });
-}
-
-#[test]
-fn c11_a_password_is_not_sent_again_by_itself() {
-    in_every_way(|| {
-        let mut bench = client_with(ClientConfig::default(), || Credential::Password("old"));
-        let got = bench.raw.got.len();
-        let mut expired = vec![60];
-        expired.put_string(b"change it");
-        expired.put_string(b"");
-        bench.raw.payload(&expired);
-        bench.turn_with(|_, event, seen| seen.log.client(&event));
-        assert!(bench.seen.log.has("Authenticate PasswordExpired"));
-        assert_eq!(bench.raw.got.len(), got);
-    });
-}
-
-#[test]
-fn c5_each_credential_is_tried_once() {
-    in_every_way(|| {
-        let mut bench = client_with(ClientConfig::default(), || Credential::Password("old"));
-        let mut failure = vec![FAILURE];
-        failure.put_string(b"password,publickey");
-        failure.put_u8(0);
-        let got = bench.raw.got.len();
-        bench.raw.payload(&failure);
-        let mut token = None;
-        bench.turn_with(|_, event, _| {
-            if let ClientEvent::Authenticate { token: t, .. } = event {
-                token = Some(t);
-            }
-        });
-        assert!(token.is_some(), "the application is asked");
-        assert_eq!(bench.raw.got.len(), got, "nothing is tried by itself");
-        // An answer to nothing.
-        let token = token.expect("asked");
-        bench
-            .peer
-            .authenticate(token, "alice", outside())
-            .expect("mine");
-        bench.turn();
-        bench.raw.payload(&failure);
-        bench.raw.payload(&failure);
-        let mut asked = 0;
-        bench.turn_with(|_, event, seen| match event {
-            // The second FAILURE is behind this and must not count for what is asked now.
-            ClientEvent::Authenticate { .. } => asked += 1,
-            ClientEvent::Ended(end) => seen.end = Some(end),
+            ServerEvent::Ended(end) => seen.end = Some(end),
             _ => {}
         });
-        assert_eq!(asked, 1);
-        bench.lives(&"waiting");
+        assert_eq!(offers, 20);
+        bench.refused(&"keys", too_many, NO_MORE);
+
+        let mut bench = auth();
+        let got = bench.raw.got.len();
+        for _ in 0..10_000 {
+            bench.raw.message(&request(
+                b"alice",
+                AuthMethod::KeyboardInteractive {
+                    language_tag: b"",
+                    submethods: b"pam,otp,totp",
+                },
+            ));
+        }
+        bench.turn();
+        bench.refused(&"devices", too_many, NO_MORE);
+        assert_eq!(bench.raw.got.len() - got, 6, "five failures and the end");
+    });
+}
+
+/// Two at a time, step by step: what one proves, tries or is refused is nothing to the other.
+#[test]
+fn a16_interleaved_sessions_share_nothing() {
+    in_every_way(|| {
+        let mut benches = [auth(), with_seed(2, auth)];
+        let users = [&b"alice"[..], b"bob"];
+        // Five of six failures each.
+        for n in 0..5 {
+            for (bench, user) in benches.iter_mut().zip(users) {
+                assert_eq!(answer(bench, &request(user, password(b"wrong"))), [FAILURE], "{n}");
+                assert_eq!(bench.peer.user(), user);
+            }
+        }
+        // Alice proves half of it, and bob has proven nothing.
+        let [alice, bob] = &mut benches;
+        alice.raw.message(&request(b"alice", password(b"secret")));
+        alice.turn_with(|server, event, _| {
+            if let ServerEvent::Auth(AuthEvent::Password { decision, .. }) = event {
+                let more = server.accept_partially(decision, Methods::PUBLICKEY);
+                more.expect("mine");
+            }
+        });
+        assert_eq!((alice.peer.proven().len(), bob.peer.proven().len()), (1, 0));
+        let blob = key_blob(&[7; 32]);
+        let id = alice.raw.session_id().expect("keys");
+        let data = signed_data(&id, b"alice", b"ssh-connection", b"ssh-ed25519", &blob);
+        let signature = sign(&[7; 32], &data);
+        let proof = request(
+            b"alice",
+            publickey("ssh-ed25519", &blob, Some(&signature)),
+        );
+        // Alice's proof, shown by bob: the sixth failure.
+        bob.message(&proof);
+        bob.refused(&"bob", too_many, NO_MORE);
+        assert!(!bob.peer.is_authenticated());
+        assert_eq!(answer(alice, &proof), [SUCCESS]);
+        assert!(alice.peer.is_authenticated());
+    });
+}
+
+/// Nobody looks at the question, or somebody thinks for ever: nobody is let in, and it ends.
+#[test]
+fn a17_a_question_that_nobody_answers_lets_nobody_in() {
+    in_every_way(|| {
+        for keep in [false, true] {
+            let mut bench = auth();
+            let begin = bench.now.since_epoch();
+            bench.raw.message(&request(b"alice", password(b"secret")));
+            let mut kept = Vec::new();
+            bench.turn_with(|_, event, _| {
+                if let ServerEvent::Auth(AuthEvent::Password { decision, .. }) = event {
+                    // Otherwise it is dropped.
+                    kept.extend(keep.then_some(decision));
+                }
+            });
+            assert_eq!(bench.peer.wants(), Wants::Answer);
+            for _ in 0..4 {
+                if bench.seen.end.is_none() {
+                    assert!(bench.wait());
+                }
+            }
+            let late = |e: &Error| matches!(e, Error::Timeout(TimeoutReason::Decision));
+            bench.refused(&keep, late, DisconnectReason::BY_APPLICATION);
+            assert_eq!(bench.now.since_epoch() - begin, Duration::from_secs(120));
+            assert!(!bench.peer.is_authenticated());
+            let success = [SUCCESS];
+            assert!(!bench.raw.numbers(0).contains(&success[0]));
+        }
     });
 }

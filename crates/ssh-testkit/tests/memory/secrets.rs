@@ -6,10 +6,15 @@
 //! in a driver, so what it leaves behind in its own fields is found too.
 
 use std::hint::black_box;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ssh_blocking::{FixedUsers, Login, Required, Trust};
+use ssh_keys::authorized_keys::AuthorizedKeys;
+use ssh_keys::openssh::{Limits, Protection};
+use ssh_keys::{KeyPair, PublicKeyLine, SigningKey};
 use ssh_proto::client::{ClientEvent, Credential};
-use ssh_proto::config::{ClientConfig, HostKey, ServerConfig};
+use ssh_proto::config::{ClientConfig, HostKey, Methods, ServerConfig};
+use ssh_proto::fuzzing::Packets;
 use ssh_proto::key::PrivateKey;
 use ssh_proto::message::{AuthMethod, Ignore, ServiceAccept, ServiceRequest, UserauthRequest};
 use ssh_proto::message::UserauthSuccess;
@@ -17,12 +22,15 @@ use ssh_proto::random::{Random, RandomError};
 use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::wire::Sink;
 use ssh_proto::{Client, Instant, Peer, RecvBuf, Role, Server, Wants};
-use ssh_testkit::alloc::{TrackingAllocator, Watch, unwatched, watch};
+use ssh_testkit::alloc::{Watch, unwatched, watch};
 use ssh_testkit::raw::{Raw, key_blob, sign};
 use ssh_testkit::rng::SeededRandom;
 
-#[global_allocator]
-static ALLOCATOR: TrackingAllocator = TrackingAllocator;
+/// What another test frees meanwhile is its own business.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 static PASSWORD: &str = "a password of 36 characters, no less";
 static NEW_PASSWORD: &str = "and another one for when it is over.";
@@ -219,10 +227,13 @@ impl<P: Subject> Run<P> {
             ..
         } = self;
         drop((peer, rx));
-        unwatched(|| {
-            let (derived, given) = (raw.secrets.clone(), given.lock().unwrap().clone());
-            drop(raw);
-            Secrets { derived, given }
+        unwatched(move || {
+            let secrets = Secrets {
+                derived: raw.secrets.clone(),
+                given: given.lock().unwrap().clone(),
+            };
+            drop((raw, given));
+            secrets
         })
     }
 }
@@ -259,8 +270,9 @@ fn all(secrets: &Secrets) -> Watch {
 }
 
 fn q3<P: Subject>() {
+    let _alone = alone();
     for shown in [Shown::Password, Shown::NewPassword, Shown::Key] {
-        let secrets = session::<P>(shown, STEPS);
+        let secrets = unwatched(|| session::<P>(shown, STEPS));
         assert_eq!((secrets.derived.len(), secrets.given.len()), (2 * 7, 3));
         // Cut off wherever it is.
         for steps in 0..=STEPS {
@@ -289,7 +301,8 @@ fn q3_a_server_leaves_no_secret_in_freed_memory() {
 /// The same scan finds each of these secrets if somebody makes a copy and forgets it.
 #[test]
 fn q3_a_copy_that_is_not_wiped_is_found() {
-    let secrets = session::<Client>(Shown::Password, STEPS);
+    let _alone = alone();
+    let secrets = unwatched(|| session::<Client>(Shown::Password, STEPS));
     let watch = all(&secrets);
     let all = unwatched(|| [secrets.derived, secrets.given].concat());
     for (number, secret) in all.iter().enumerate() {
@@ -300,4 +313,143 @@ fn q3_a_copy_that_is_not_wiped_is_found() {
     unwatched(|| drop(black_box(PASSWORD.to_owned())));
     assert_eq!(watch.hits(), all.len(), "the test's own half");
     unwatched(|| drop(all));
+}
+
+/// The keys of each cipher and MAC, as they lie in a connection.
+#[test]
+fn q3_every_cipher_leaves_no_key_in_freed_memory() {
+    let _alone = alone();
+    let seed = 0xa7;
+    for mode in 0..Packets::modes() {
+        let watch = watch(&[seed; 16]);
+        // Keys of HMAC, and what they are in the middle of it (RFC 2104 section 2).
+        let mac = seed ^ 0x55;
+        for byte in [mac, mac ^ 0x36, mac ^ 0x5c] {
+            watch.also(&[byte; 16]);
+        }
+        let mut packets = Box::new(Packets::new(mode, seed).unwrap());
+        for n in 0..3 {
+            let mut sealed = packets.seal(&vec![n; 100]).unwrap();
+            packets.open(&mut sealed, 35_000).unwrap();
+        }
+        drop(black_box(packets));
+        let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
+        assert_eq!(hits, 0, "mode {mode}: {which:?} in {size:?}");
+    }
+}
+
+#[test]
+fn q3_key_files_leave_no_key_and_no_passphrase_in_freed_memory() {
+    let _alone = alone();
+    for protection in [
+        Protection::None,
+        Protection::Passphrase {
+            passphrase: PASSWORD.as_bytes(),
+            rounds: 1,
+        },
+    ] {
+        let watch = watch(PASSWORD.as_bytes());
+        watch.also(&USER_SEED);
+        let pair = Box::new(KeyPair {
+            private: SigningKey::ed25519(&USER_SEED),
+            comment: "mine".to_owned(),
+        });
+        let mut random = SeededRandom::new(9);
+        let file = pair.to_openssh(protection, &mut random).unwrap();
+        let limits = Limits::default();
+        let again = KeyPair::from_openssh(file.as_bytes(), Some(PASSWORD.as_bytes()), limits);
+        let again = Box::new(again.unwrap());
+        let wrong = KeyPair::from_openssh(file.as_bytes(), Some(b"another"), limits);
+        drop((file, pair, wrong));
+        let private = again.private.into_private().unwrap();
+        let seed = Box::new(private.ed25519_seed().unwrap());
+        assert_eq!(**seed, USER_SEED);
+        drop((Box::new(private), seed));
+        let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
+        assert_eq!(hits, 0, "{which:?} in {size:?}");
+    }
+}
+
+const EITHER: Required = {
+    let mut methods = Methods::PASSWORD;
+    methods.publickey = true;
+    Required::AnyOf(methods)
+};
+
+/// Logs in over loopback, runs a command that nobody serves, and leaves.
+fn over_blocking(users: impl Fn() -> FixedUsers + Send + Sync + 'static, login: Login) {
+    use ssh_blocking::{Client, ConnectOptions, Handler, HostKeys, Server, ServerOptions};
+    struct Nobody;
+    impl Handler for Nobody {}
+    let keys = HostKeys::new([SigningKey::ed25519(&HOST_SEED)]).unwrap();
+    let options = ServerOptions::new(keys, move |_| users()).required(EITHER);
+    let server = Server::bind("127.0.0.1:0", options, Nobody).unwrap();
+    let client = Client::connect(server.local_addr(), ConnectOptions::new(login)).unwrap();
+    assert!(client.exec("nothing").is_err());
+    drop(client);
+    drop(server);
+}
+
+fn over_tokio(users: impl Fn() -> FixedUsers + Send + Sync + 'static, login: Login) {
+    use ssh_tokio::{Client, ConnectOptions, Handler, HostKeys, Server, ServerOptions};
+    struct Nobody;
+    impl Handler for Nobody {}
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let keys = HostKeys::new([SigningKey::ed25519(&HOST_SEED)]).unwrap();
+        let options = ServerOptions::new(keys, move |_| users()).required(EITHER);
+        let bound = Server::bind("127.0.0.1:0", options, Nobody).await;
+        let (server, address) = bound.unwrap();
+        let client = Client::connect_tcp(address, ConnectOptions::new(login)).await;
+        let client = client.unwrap();
+        assert!(client.exec("nothing").await.is_err());
+        drop(client);
+        server.shutdown();
+    });
+    drop(runtime);
+}
+
+/// Everything above the core: options, logins, users, the threads and tasks of the drivers.
+#[test]
+fn q3_drivers_leave_no_secret_in_freed_memory() {
+    let _alone = alone();
+    let trust = || Trust::pinned([SigningKey::ed25519(&HOST_SEED).public_key().fingerprint()]);
+    for (name, key) in [("password", false), ("key", true)] {
+        for tokio in [false, true] {
+            let watch = watch(PASSWORD.as_bytes());
+            watch.also(&HOST_SEED);
+            watch.also(&USER_SEED);
+            let login = Login::new("alice", trust());
+            let login = if key {
+                login.key(SigningKey::ed25519(&USER_SEED))
+            } else {
+                login.password(String::from(PASSWORD))
+            };
+            let user = SigningKey::ed25519(&USER_SEED);
+            let line = PublicKeyLine {
+                key: user.public_key().clone(),
+                comment: String::new(),
+            };
+            let keys = Arc::new(AuthorizedKeys::parse(line.to_string().as_bytes()));
+            drop(user);
+            let users = move || {
+                let users = FixedUsers::new();
+                if key {
+                    users.with_keys("alice", Arc::clone(&keys))
+                } else {
+                    users.with_password("alice", String::from(PASSWORD))
+                }
+            };
+            if tokio {
+                over_tokio(users, login);
+            } else {
+                over_blocking(users, login);
+            }
+            let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
+            assert_eq!(hits, 0, "{name}, tokio {tokio}: {which:?} in {size:?}");
+        }
+    }
 }
