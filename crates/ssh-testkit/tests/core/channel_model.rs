@@ -77,6 +77,7 @@ struct World<P: Subject> {
     most: usize,
     rng: SeededRandom,
     counts: [u64; 10],
+    sent: u64,
 }
 
 const WINDOW: u32 = 4096;
@@ -101,6 +102,7 @@ impl<P: Subject> World<P> {
             most,
             rng: SeededRandom::new(seed),
             counts: [0; 10],
+            sent: 0,
         }
     }
 
@@ -148,8 +150,10 @@ impl<P: Subject> World<P> {
                 let data = bytes(name, stream(which), true, at, n);
                 let mut handle = self.bench.peer.channel(model.id).expect("open");
                 let sent = handle.send_on(stream(which), &data).expect("open") as u64;
-                assert_eq!(sent, n.min(model.subject.credit()), "the window decides");
+                // Less, while others stand in line for the room there is.
+                assert!(sent <= n.min(model.subject.credit()), "the window decides");
                 model.subject.sent[which] += sent;
+                self.sent += sent;
             }
             6 if !model.peer.closed => {
                 let n = u32::try_from(n).expect("small");
@@ -381,6 +385,7 @@ fn run<P: Subject>(seed: u64, most: usize, steps: usize) {
     world.deliver();
     let counts = world.counts;
     assert!(counts.iter().all(|n| *n > 0), "{counts:?}");
+    assert!(world.sent > steps as u64 * 50, "{}", world.sent);
     assert!(world.channels.len() > most / 4, "{}", world.channels.len());
 }
 

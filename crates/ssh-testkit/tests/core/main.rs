@@ -4,11 +4,13 @@
 mod channel_model;
 mod deadlines;
 mod determinism;
+mod entropy;
 mod faults;
 mod flow;
 mod flow_control_model;
 mod halves;
 mod hostile;
+mod injection;
 mod limits;
 mod oracle;
 mod rekey;

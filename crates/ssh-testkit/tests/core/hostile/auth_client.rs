@@ -334,7 +334,15 @@ fn c2_success_instead_of_what_was_asked() {
         assert!(!bench.peer.is_authenticated(), "it waits for the signature");
         let request = request.expect("asked");
         bench.peer.not_signed(request).expect("mine");
-        bench.turn();
+        let mut questions = 0;
+        bench.turn_with(|_, event, _| match event {
+            ClientEvent::Authenticate {
+                reason: Ask::Unusable,
+                ..
+            } => questions += 1,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(questions, 1, "something else to show is asked for");
         assert!(!bench.peer.is_authenticated());
     });
 }

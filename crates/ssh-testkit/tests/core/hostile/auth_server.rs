@@ -540,7 +540,7 @@ fn a9_keys_that_are_none_are_counted() {
         let mut bench = auth();
         for n in 0..6 {
             bench.lives(&n);
-            let blob = &b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..15 + n];
+            let blob = &b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..14 + n];
             let message = request(b"alice", publickey("ssh-ed25519", blob, None));
             bench.message(&message);
         }
