@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod oracle;
 mod rekey;
+mod rows;
 mod session;
 mod shared_buffer;
 mod tokens;
