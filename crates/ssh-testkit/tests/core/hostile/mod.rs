@@ -17,5 +17,6 @@ macro_rules! both_roles {
 
 mod auth;
 mod channel;
+mod modes;
 mod order;
 mod packet;

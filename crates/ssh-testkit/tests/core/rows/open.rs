@@ -21,7 +21,6 @@ pub(super) const OPEN: &[(&str, &str)] = &[
     ("Z2", "there is no compression"),
     ("Z3", "there is no compression"),
     ("Z4", "there is no compression"),
-    ("P8", "no test bears its name yet"),
     ("S8", "no test bears its name yet"),
     ("K8", "no test bears its name yet"),
     ("H1", "no test bears its name yet"),
