@@ -10,11 +10,13 @@
 //! [`Stage`] and then sent something.
 
 mod bench;
+mod duel;
 mod feeding;
 mod packet;
 
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 use curve25519_dalek::montgomery::MontgomeryPoint;
+pub use duel::{Duel, Fighter};
 pub use feeding::{in_every_way, in_every_way_but};
 pub use packet::{Framing, Gcm};
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};

@@ -14,6 +14,7 @@ mod injection;
 mod limits;
 mod oracle;
 mod rekey;
+mod rows;
 mod session;
 mod shared_buffer;
 mod tokens;

@@ -21,6 +21,7 @@ mod channel_data;
 mod channel_end;
 mod channel_requests;
 mod common;
+mod modes;
 mod order;
 mod packet;
 mod rekey;
