@@ -35,7 +35,7 @@ fn harmless(shown: &str) {
 
 /// What the application saw, and what it would write into a log.
 #[track_caller]
-fn all_harmless<P: Subject>(bench: &Bench<P>) {
+fn all_harmless<P: Subject + Debug>(bench: &Bench<P>) {
     for line in &bench.seen.log.0 {
         harmless(line);
     }
@@ -56,7 +56,7 @@ fn all_harmless<P: Subject>(bench: &Bench<P>) {
 /// In every field of text that either side has, before and after authentication.
 #[test]
 fn j2_j3_whatever_a_peer_says_is_shown_on_one_line_without_effect() {
-    fn transport<P: Subject>() {
+    fn transport<P: Subject + Debug>() {
         for stage in [Stage::Service, Stage::Auth, Stage::Connected] {
             let mut bench = Bench::<P>::at(stage, true);
             bench.message(&DebugMessage {
@@ -277,7 +277,7 @@ fn q8_nothing_that_holds_a_secret_shows_it() {
         keeps_quiet(&request);
         let mut payload = Vec::new();
         request.encode(&mut payload);
-        keeps_quiet(&ssh_proto::message::Message::decode(&payload));
+        keeps_quiet(&ssh_proto::message::Message::decode(&payload, Default::default()));
         // What a server tells its application, and what waits in the buffer.
         let mut bench = Bench::<Server>::at(Stage::Auth, true);
         bench.message(&request);
