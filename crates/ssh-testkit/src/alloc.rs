@@ -235,9 +235,8 @@ unsafe fn inspect(block: *const u8, size: usize) {
             continue;
         }
         let first = secret.bytes[0].load(Ordering::Relaxed);
-        let rest = |at: usize| {
-            (1..len).all(|i| byte(at + i) == secret.bytes[i].load(Ordering::Relaxed))
-        };
+        let rest =
+            |at: usize| (1..len).all(|i| byte(at + i) == secret.bytes[i].load(Ordering::Relaxed));
         if (0..=size - len).any(|at| byte(at) == first && rest(at)) {
             HITS.fetch_add(1, Ordering::SeqCst);
             LAST_HIT.store(size, Ordering::SeqCst);

@@ -98,9 +98,22 @@ mod tests {
                 x11_screen_number: 0,
             })
         };
-        assert!(possible(b"MIT-MAGIC-COOKIE-1", b"00112233445566778899aabbccddeeff"));
+        assert!(possible(
+            b"MIT-MAGIC-COOKIE-1",
+            b"00112233445566778899aabbccddeeff"
+        ));
         assert!(possible(b"XDM-AUTHORIZATION-1", b"AB"));
-        for protocol in [&b""[..], b"a b", b"a\n", b"a\"", b"a'", b"a\\", b"$(a)", b"a\0", b"\xff"] {
+        for protocol in [
+            &b""[..],
+            b"a b",
+            b"a\n",
+            b"a\"",
+            b"a'",
+            b"a\\",
+            b"$(a)",
+            b"a\0",
+            b"\xff",
+        ] {
             assert!(!possible(protocol, b"00"), "{protocol:?}");
         }
         for cookie in [&b"0"[..], b"0g", b"00\n0", b"\"0\"0", b" 00 ", b"0\0"] {
@@ -111,10 +124,21 @@ mod tests {
 
     #[test]
     fn j1_a_host_has_no_controls_and_a_path_no_nul() {
-        for host in [&b"a\0b"[..], b"a\nb", b"\x1b[2J", b"a\x7f", &[b'a'; MAX_HOST + 1]] {
+        for host in [
+            &b"a\0b"[..],
+            b"a\nb",
+            b"\x1b[2J",
+            b"a\x7f",
+            &[b'a'; MAX_HOST + 1],
+        ] {
             assert!(!is_host(host), "{host:?}");
         }
-        for host in [&b""[..], b"localhost", b"fe80::1%eth0", "b\u{fc}cher".as_bytes()] {
+        for host in [
+            &b""[..],
+            b"localhost",
+            b"fe80::1%eth0",
+            "b\u{fc}cher".as_bytes(),
+        ] {
             assert!(is_host(host), "{host:?}");
         }
         assert!(is_path(b"/tmp/a b\n") && !is_path(b"/tmp\0/x") && !is_path(&[b'/'; MAX_PATH + 1]));

@@ -311,7 +311,10 @@ impl<P: Subject> World<P> {
             }
             let name = u32::from_be_bytes(*payload[1..].first_chunk().expect("a number"));
             let model = self.channels.get_mut(&name).expect("it exists");
-            assert!(!(model.subject.closed && model.subject.end_arrived), "{payload:?}");
+            assert!(
+                !(model.subject.closed && model.subject.end_arrived),
+                "{payload:?}"
+            );
             match payload[0] {
                 93 => {
                     let adjust = ChannelWindowAdjust::decode(&payload).expect("valid");
@@ -350,7 +353,11 @@ impl<P: Subject> World<P> {
 
     fn compare(&mut self) {
         // The close that was the answer arrives too.
-        if self.channels.values().any(|m| m.subject.closed && m.peer.closed) {
+        if self
+            .channels
+            .values()
+            .any(|m| m.subject.closed && m.peer.closed)
+        {
             let names = &mut self.names;
             self.bench.turn_with(|_, event, _| {
                 if let PeerEvent::Channel(ChannelEvent::Closed { channel, .. }) = event.into() {

@@ -203,7 +203,11 @@ fn q7_two_runs_share_no_cookie_and_no_padding() {
                 assert_ne!(cookie, other_cookie);
                 assert_ne!(padding, other_padding);
                 // No word of it either.
-                assert!(!other_cookie.windows(4).any(|word| cookie.windows(4).any(|w| w == word)));
+                assert!(
+                    !other_cookie
+                        .windows(4)
+                        .any(|word| cookie.windows(4).any(|w| w == word))
+                );
             }
         }
         assert_eq!(runs[3], first_words::<P>(4), "the source is all there is");

@@ -208,7 +208,13 @@ fn j1_no_library_starts_a_program() {
                     continue;
                 }
                 let source = fs::read_to_string(&path).expect("a source");
-                for word in ["process::Command", "Command::new", "/bin/", "libc::exec", "posix_spawn"] {
+                for word in [
+                    "process::Command",
+                    "Command::new",
+                    "/bin/",
+                    "libc::exec",
+                    "posix_spawn",
+                ] {
                     assert!(!source.contains(word), "{word} in {}", path.display());
                 }
                 files += 1;
@@ -226,7 +232,13 @@ fn keeps_quiet(value: &dyn Debug) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
         let flat: String = shown.split_whitespace().collect();
         let lower = flat.to_lowercase();
-        for word in ["hunter2", "104,117,110,116", "68756e746572", "68,75,6e,74", "0x68,0x75"] {
+        for word in [
+            "hunter2",
+            "104,117,110,116",
+            "68756e746572",
+            "68,75,6e,74",
+            "0x68,0x75",
+        ] {
             assert!(!lower.contains(word), "{word} in {shown}");
         }
     }
@@ -277,7 +289,10 @@ fn q8_nothing_that_holds_a_secret_shows_it() {
         keeps_quiet(&request);
         let mut payload = Vec::new();
         request.encode(&mut payload);
-        keeps_quiet(&ssh_proto::message::Message::decode(&payload, Default::default()));
+        keeps_quiet(&ssh_proto::message::Message::decode(
+            &payload,
+            Default::default(),
+        ));
         // What a server tells its application, and what waits in the buffer.
         let mut bench = Bench::<Server>::at(Stage::Auth, true);
         bench.message(&request);
@@ -303,7 +318,9 @@ fn q8_nothing_that_holds_a_secret_shows_it() {
     bench.turn_with(|client, event, _| {
         keeps_quiet(&event);
         match event {
-            ssh_proto::ClientEvent::HostKey { decision, .. } => client.trust(decision).expect("mine"),
+            ssh_proto::ClientEvent::HostKey { decision, .. } => {
+                client.trust(decision).expect("mine")
+            }
             ssh_proto::ClientEvent::Authenticate { token, .. } => {
                 let shown = client.authenticate(token, "alice", Credential::Password(MARK));
                 shown.expect("mine");

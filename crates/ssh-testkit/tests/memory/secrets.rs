@@ -16,8 +16,8 @@ use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::{ClientConfig, HostKey, Methods, ServerConfig};
 use ssh_proto::fuzzing::Packets;
 use ssh_proto::key::PrivateKey;
-use ssh_proto::message::{AuthMethod, Ignore, ServiceAccept, ServiceRequest, UserauthRequest};
 use ssh_proto::message::UserauthSuccess;
+use ssh_proto::message::{AuthMethod, Ignore, ServiceAccept, ServiceRequest, UserauthRequest};
 use ssh_proto::random::{Random, RandomError};
 use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::wire::Sink;
@@ -145,7 +145,9 @@ impl<P: Subject> Run<P> {
             3 | 8 => self.raw.newkeys(),
             4 => self.service(),
             5 => self.authenticate(),
-            _ => self.raw.message(&Ignore { data: b"still here" }),
+            _ => self.raw.message(&Ignore {
+                data: b"still here",
+            }),
         });
         self.turn();
     }
@@ -168,8 +170,7 @@ impl<P: Subject> Run<P> {
             service_name: "ssh-connection",
             method: AuthMethod::Password {
                 password: PASSWORD.as_bytes(),
-                new_password: (self.shown == Shown::NewPassword)
-                    .then_some(NEW_PASSWORD.as_bytes()),
+                new_password: (self.shown == Shown::NewPassword).then_some(NEW_PASSWORD.as_bytes()),
             },
         };
         let mut signature = Vec::new();

@@ -486,20 +486,14 @@ fn a7_a_signature_of_another_connection_is_worth_nothing() {
         };
         let mut first = auth();
         let signature = prove(&first);
-        let proof = request(
-            b"alice",
-            publickey("ssh-ed25519", &blob, Some(&signature)),
-        );
+        let proof = request(b"alice", publickey("ssh-ed25519", &blob, Some(&signature)));
         assert_eq!(answer(&mut first, &proof), [SUCCESS]);
         let mut second = with_seed(2, auth);
         assert_ne!(first.raw.session_id(), second.raw.session_id());
         assert_eq!(answer(&mut second, &proof), [FAILURE]);
         assert!(!second.seen.log.has("Auth("));
         let signature = prove(&second);
-        let proof = request(
-            b"alice",
-            publickey("ssh-ed25519", &blob, Some(&signature)),
-        );
+        let proof = request(b"alice", publickey("ssh-ed25519", &blob, Some(&signature)));
         assert_eq!(answer(&mut second, &proof), [SUCCESS]);
     });
 }
@@ -512,7 +506,10 @@ fn a8_only_the_algorithms_that_the_server_named_are_taken() {
         for (taken, fits) in [
             (vec![SignatureAlgorithm::EcdsaSha2Nistp256], false),
             (
-                vec![SignatureAlgorithm::RsaSha2_512, SignatureAlgorithm::RsaSha2_256],
+                vec![
+                    SignatureAlgorithm::RsaSha2_512,
+                    SignatureAlgorithm::RsaSha2_256,
+                ],
                 false,
             ),
             (vec![SignatureAlgorithm::Ed25519], true),
@@ -622,7 +619,11 @@ fn a16_interleaved_sessions_share_nothing() {
         // Five of six failures each.
         for n in 0..5 {
             for (bench, user) in benches.iter_mut().zip(users) {
-                assert_eq!(answer(bench, &request(user, password(b"wrong"))), [FAILURE], "{n}");
+                assert_eq!(
+                    answer(bench, &request(user, password(b"wrong"))),
+                    [FAILURE],
+                    "{n}"
+                );
                 assert_eq!(bench.peer.user(), user);
             }
         }
@@ -640,10 +641,7 @@ fn a16_interleaved_sessions_share_nothing() {
         let id = alice.raw.session_id().expect("keys");
         let data = signed_data(&id, b"alice", b"ssh-connection", b"ssh-ed25519", &blob);
         let signature = sign(&[7; 32], &data);
-        let proof = request(
-            b"alice",
-            publickey("ssh-ed25519", &blob, Some(&signature)),
-        );
+        let proof = request(b"alice", publickey("ssh-ed25519", &blob, Some(&signature)));
         // Alice's proof, shown by bob: the sixth failure.
         bob.message(&proof);
         bob.refused(&"bob", too_many, NO_MORE);

@@ -128,7 +128,10 @@ fn x2_overlap<P: Subject>() {
         bench.send(&eleven);
         let exceeded = misbehaved(PeerMisbehaved::WindowExceeded);
         bench.refused(&extended, exceeded, PROTOCOL);
-        assert!(bench.seen.data.is_empty(), "not even what would have fitted");
+        assert!(
+            bench.seen.data.is_empty(),
+            "not even what would have fitted"
+        );
     }
 }
 
@@ -284,7 +287,10 @@ fn x12_unread<P: Subject>() {
         bench.lives(&"the other one");
     }
     let arrived = bench.seen.data.iter().filter(|(id, ..)| *id == other);
-    assert_eq!(arrived.map(|(_, _, d)| d.len()).sum::<usize>(), rounds * 32_768);
+    assert_eq!(
+        arrived.map(|(_, _, d)| d.len()).sum::<usize>(),
+        rounds * 32_768
+    );
     let got = bench.raw.got.len();
     bench.turn();
     assert_eq!(bench.raw.got.len(), got, "no credit for what nobody took");

@@ -61,10 +61,16 @@ impl End {
         }
         channel(&mut bench, 1000, 1000);
         let id = bench.seen.channels[0];
-        if matches!(self, Self::PeerEnded | Self::BothEnded | Self::PeerEndedWeClosed) {
+        if matches!(
+            self,
+            Self::PeerEnded | Self::BothEnded | Self::PeerEndedWeClosed
+        ) {
             bench.message(&EOF);
         }
-        if matches!(self, Self::WeEnded | Self::BothEnded | Self::WeEndedAndClosed) {
+        if matches!(
+            self,
+            Self::WeEnded | Self::BothEnded | Self::WeEndedAndClosed
+        ) {
             bench.peer.channel(id).expect("open").eof().expect("open");
         }
         if matches!(
@@ -85,7 +91,10 @@ impl End {
     /// trace, or the rule that it breaks.
     fn fate(self, number: u8) -> Result<bool, PeerMisbehaved> {
         let exists = !matches!(self, Self::PeerClosed | Self::BothClosed | Self::Never);
-        let peer_ended = matches!(self, Self::PeerEnded | Self::BothEnded | Self::PeerEndedWeClosed);
+        let peer_ended = matches!(
+            self,
+            Self::PeerEnded | Self::BothEnded | Self::PeerEndedWeClosed
+        );
         let closing = matches!(
             self,
             Self::WeClosed | Self::WeEndedAndClosed | Self::PeerEndedWeClosed

@@ -8,9 +8,7 @@ use ssh_proto::message::{
     ChannelRequestType, DisconnectReason, GlobalRequest, GlobalRequestType, Wire,
 };
 use ssh_proto::mux::Reply;
-use ssh_proto::{
-    ChannelEvent, Client, ClientConfig, ClientEvent, Server, ServerEvent, Wants,
-};
+use ssh_proto::{ChannelEvent, Client, ClientConfig, ClientEvent, Server, ServerEvent, Wants};
 use ssh_testkit::raw::{Bench, Stage, Subject, in_every_way};
 
 use super::common::{PROTOCOL, channel, connected, encoded, misbehaved, open_as};

@@ -184,7 +184,9 @@ fn r8_what_a_client_has_asked_for_is_answered_across_an_exchange() {
             }
             let answers = |bench: &mut Bench<Client>| {
                 for success in [true, false, true, false, true] {
-                    bench.raw.payload(&[if success { 99 } else { 100 }, 0, 0, 0, 0]);
+                    bench
+                        .raw
+                        .payload(&[if success { 99 } else { 100 }, 0, 0, 0, 0]);
                 }
                 bench.raw.payload(&[81]);
                 bench.raw.message(&ChannelOpenConfirmation {
@@ -206,7 +208,9 @@ fn r8_what_a_client_has_asked_for_is_answered_across_an_exchange() {
             bench.lives(&(ours, early));
             let log = &bench.seen.log.0;
             let replies = log.iter().filter(|line| line.starts_with("Reply"));
-            let successes = replies.clone().filter(|line| line.contains("success: true"));
+            let successes = replies
+                .clone()
+                .filter(|line| line.contains("success: true"));
             assert_eq!((replies.count(), successes.count()), (5, 3), "{log:#?}");
             assert!(bench.seen.log.has("Success"), "{log:#?}");
             assert_eq!(bench.seen.channels.len(), 2);
@@ -263,10 +267,20 @@ fn r8_what_a_server_was_asked_is_answered_across_an_exchange() {
             });
             let got = bench.raw.got.len();
             let mut decide = |bench: &mut Bench<Server>| {
-                let (global, request, open) = (held.global.take(), held.request.take(), held.open.take());
-                bench.peer.accept_global(global.expect("asked"), b"").expect("mine");
-                bench.peer.accept_request(request.expect("asked")).expect("mine");
-                bench.peer.accept_channel(open.expect("asked")).expect("mine");
+                let (global, request, open) =
+                    (held.global.take(), held.request.take(), held.open.take());
+                bench
+                    .peer
+                    .accept_global(global.expect("asked"), b"")
+                    .expect("mine");
+                bench
+                    .peer
+                    .accept_request(request.expect("asked"))
+                    .expect("mine");
+                bench
+                    .peer
+                    .accept_channel(open.expect("asked"))
+                    .expect("mine");
                 bench.turn();
             };
             if ours {
