@@ -81,6 +81,20 @@ impl Offer {
     }
 }
 
+/// What is in an ECDH_REPLY.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// K_S.
+    pub host_key: Vec<u8>,
+    /// Q_S.
+    pub server_public: Vec<u8>,
+    /// The signature over the exchange hash.
+    pub signature: Vec<u8>,
+}
+
+/// Changes a [`Reply`].
+pub type Edit = Box<dyn Fn(&mut Reply)>;
+
 /// The keys of one exchange, until both sides use them.
 struct Keys {
     sealing: Option<Gcm>,
@@ -107,6 +121,8 @@ pub struct Raw {
     pub last: Vec<u8>,
     /// Signs something else than the exchange hash.
     pub lies: bool,
+    /// Changes what a server's ECDH_REPLY says, after it was signed.
+    pub edit: Option<Edit>,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
@@ -134,6 +150,7 @@ impl Raw {
             recv_seq: 0,
             last: Vec::new(),
             lies: false,
+            edit: None,
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
@@ -325,10 +342,18 @@ impl Raw {
         if self.lies {
             hash[0] ^= 1;
         }
+        let mut reply = Reply {
+            host_key: blob,
+            server_public: ours.to_vec(),
+            signature: sign(&self.host_key, &hash),
+        };
+        if let Some(edit) = &self.edit {
+            edit(&mut reply);
+        }
         self.message(&KexEcdhReply {
-            host_key: &blob,
-            server_public: &ours,
-            signature: &sign(&self.host_key, &hash),
+            host_key: &reply.host_key,
+            server_public: &reply.server_public,
+            signature: &reply.signature,
         });
     }
 

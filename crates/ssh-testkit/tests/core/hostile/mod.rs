@@ -17,6 +17,10 @@ macro_rules! both_roles {
 
 mod auth;
 mod channel;
+mod fields;
+mod ident;
+mod kex;
+mod mitm;
 mod modes;
 mod order;
 mod packet;
