@@ -81,6 +81,20 @@ impl Offer {
     }
 }
 
+/// What is in an ECDH_REPLY.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// K_S.
+    pub host_key: Vec<u8>,
+    /// Q_S.
+    pub server_public: Vec<u8>,
+    /// The signature over the exchange hash.
+    pub signature: Vec<u8>,
+}
+
+/// Changes a [`Reply`].
+pub type Edit = Box<dyn Fn(&mut Reply)>;
+
 /// The keys of one exchange, until both sides use them.
 struct Keys {
     sealing: Option<Gcm>,
@@ -109,6 +123,8 @@ pub struct Raw {
     pub lies: bool,
     /// K and what was derived from it by the letters A to F, of each exchange so far.
     pub secrets: Vec<[u8; 32]>,
+    /// Changes what a server's ECDH_REPLY says, after it was signed.
+    pub edit: Option<Edit>,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
@@ -137,6 +153,7 @@ impl Raw {
             last: Vec::new(),
             lies: false,
             secrets: Vec::new(),
+            edit: None,
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
@@ -328,10 +345,18 @@ impl Raw {
         if self.lies {
             hash[0] ^= 1;
         }
+        let mut reply = Reply {
+            host_key: blob,
+            server_public: ours.to_vec(),
+            signature: sign(&self.host_key, &hash),
+        };
+        if let Some(edit) = &self.edit {
+            edit(&mut reply);
+        }
         self.message(&KexEcdhReply {
-            host_key: &blob,
-            server_public: &ours,
-            signature: &sign(&self.host_key, &hash),
+            host_key: &reply.host_key,
+            server_public: &reply.server_public,
+            signature: &reply.signature,
         });
     }
 

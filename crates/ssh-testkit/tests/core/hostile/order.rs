@@ -385,11 +385,22 @@ fn s11<P: Subject>() {
         let mut bench = Bench::<P>::at(Stage::Service, strict);
         bench.send(&[number::SSH_MSG_NEWKEYS]);
         bench.refused(&"twice", unexpected(21), PROTOCOL);
+
+        for early in [
+            Stage::KexInit,
+            Stage::Method,
+            Stage::Connected,
+            Stage::RekeyMethod,
+        ] {
+            let mut bench = Bench::<P>::at(early, strict);
+            bench.send(&[number::SSH_MSG_NEWKEYS]);
+            bench.refused(&early, unexpected(21), PROTOCOL);
+        }
     }
 }
 
 #[test]
-fn s11_newkeys_with_a_payload_or_twice() {
+fn s11_newkeys_with_a_payload_or_twice_or_early() {
     in_every_way(|| {
         s11::<Client>();
         s11::<Server>();
