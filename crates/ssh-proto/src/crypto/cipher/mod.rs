@@ -86,6 +86,7 @@ impl SealingKey {
         iv: &[u8],
         mac_key: &[u8],
     ) -> Result<Self, CryptoError> {
+        burn_stack();
         let made = Self::make(cipher, mac, key, iv, mac_key);
         burn_stack();
         made
@@ -171,6 +172,7 @@ impl OpeningKey {
         iv: &[u8],
         mac_key: &[u8],
     ) -> Result<Self, CryptoError> {
+        burn_stack();
         let made = Self::make(cipher, mac, key, iv, mac_key);
         burn_stack();
         made

@@ -29,7 +29,7 @@ pub(super) const OPEN: &[(&str, &str)] = &[
     ("F5", "PuTTY's and PKCS#8 files, which are not read here"),
     ("X17", "signals where the command is forced: there are no forced commands yet"),
     ("J2", "names of files: there is no SFTP"),
-    ("Q3", "K of the hybrid method, RSA keys (see security.md), and the stack"),
+    ("Q3", "K of the hybrid method, RSA keys (see security.md), the stack, and AES-CTR keys, of which gaps in a type of `ctr` may hold a copy"),
     ("Z1", "there is no compression"),
     ("Z2", "there is no compression"),
     ("Z3", "there is no compression"),
