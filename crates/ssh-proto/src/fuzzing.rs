@@ -9,6 +9,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
 use crate::crypto::cipher::{OpeningKey, SealingKey};
 use crate::error::Error;
@@ -43,9 +45,9 @@ impl Packets {
         let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
         if let Some(mode) = mode.checked_sub(1) {
             let (cipher, mac) = modes().nth(mode)?;
-            let key = vec![seed; cipher.key_len()];
+            let key = Zeroizing::new(vec![seed; cipher.key_len()]);
             let iv = vec![!seed; cipher.iv_len()];
-            let mac_key = vec![seed ^ 0x55; mac.map_or(0, MacAlgorithm::key_len)];
+            let mac_key = Zeroizing::new(vec![seed ^ 0x55; mac.map_or(0, MacAlgorithm::key_len)]);
             let reset = ResetSequence::Yes;
             let sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key).ok()?;
             sealer.switch(sealing, reset);
@@ -81,6 +83,17 @@ impl Packets {
         Ok(room)
     }
 
+    /// Seals a whole packet, lengths and padding included, whether they are right or not.
+    ///
+    /// # Errors
+    ///
+    /// As the sealer of a connection.
+    pub fn seal_as_it_is(&mut self, packet: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut packet = packet.to_vec();
+        self.sealer.seal_as_it_is(&mut packet)?;
+        Ok(packet)
+    }
+
     /// Takes a packet of at most `max` bytes off the front of `stream`.
     ///
     /// # Errors
@@ -113,6 +126,23 @@ impl SendSide {
         out.buf.message(&mut out.sealer, &mut out.streams, |sink| {
             crate::wire::Sink::put(sink, payload);
         })
+    }
+
+    /// As [`fuzz_send`](Self::fuzz_send), for a whole packet, lengths and padding included.
+    ///
+    /// # Errors
+    ///
+    /// As the sealer of a connection.
+    pub fn fuzz_seal(&mut self, packet: &[u8]) -> Result<(), Error> {
+        let mut packet = packet.to_vec();
+        self.out.sealer.seal_as_it_is(&mut packet)?;
+        self.out.buf.raw(&packet);
+        Ok(())
+    }
+
+    /// As if so many packets had been sent already under the keys in use.
+    pub fn fuzz_sent(&mut self, packets: u32) {
+        self.out.sealer.pretend(packets);
     }
 }
 

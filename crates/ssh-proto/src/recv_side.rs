@@ -175,6 +175,12 @@ impl RecvSide {
         }
     }
 
+    /// As if so many packets had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received(&mut self, packets: u32) {
+        self.opener.pretend(packets);
+    }
+
     /// What is needed next; the answer to why [`open`](Self::open) returned `None`. It is as old
     /// as that answer: what has happened on the other half since is not in it.
     pub const fn wants(&self) -> Wants {

@@ -23,11 +23,12 @@
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::ops::Range;
-use std::ptr;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{env, ptr};
 
 /// The system's allocator, with counters and a look into freed blocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,25 +131,30 @@ impl Plan {
 /// Looks for `secret` in every block that any thread gives back, until the [`Watch`] is dropped.
 ///
 /// Waits for the watch of another test. The secret is kept outside of the heap; the caller's own
-/// copy must be too, or be wiped before it is freed, or it is the first hit.
+/// copy must be too, or be wiped before it is freed, or it is the first hit. With `SSH_TEST_TRACE`
+/// in the environment each hit is printed with the calls that led to it.
 ///
 /// # Panics
 ///
 /// When `secret` has fewer than 8 bytes (chance would find it) or more than 64.
 pub fn watch(secret: &[u8]) -> Watch {
-    assert!(
-        (8..=SECRET_MAX).contains(&secret.len()),
-        "a secret of {} bytes cannot be watched",
-        secret.len()
-    );
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     HITS.store(0, Ordering::SeqCst);
     LAST_HIT.store(0, Ordering::SeqCst);
-    for (place, &byte) in SECRET.iter().zip(secret) {
-        place.store(byte, Ordering::SeqCst);
-    }
-    SECRET_LEN.store(secret.len(), Ordering::SeqCst);
-    Watch { _turn: turn }
+    LAST_SECRET.store(0, Ordering::SeqCst);
+    TRACE.store(env::var_os("SSH_TEST_TRACE").is_some(), Ordering::SeqCst);
+    let watch = Watch { _turn: turn };
+    watch.also(secret);
+    watch
+}
+
+/// Runs `work` with the eyes shut: what this thread gives back meanwhile is wiped and not looked at.
+/// For the test's own half, which knows the secrets too.
+pub fn unwatched<R>(work: impl FnOnce() -> R) -> R {
+    let before = LOOKS_AWAY.replace(true);
+    let result = work();
+    LOOKS_AWAY.set(before);
+    result
 }
 
 /// A secret that is being looked for.
@@ -159,6 +165,32 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Looks for one more secret. Returns its number; that of the first one is 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`watch`], and when there are more than 64.
+    pub fn also(&self, secret: &[u8]) -> usize {
+        assert!(
+            (8..=SECRET_MAX).contains(&secret.len()),
+            "a secret of {} bytes cannot be watched",
+            secret.len()
+        );
+        let number = COUNT.load(Ordering::SeqCst);
+        let slot = SECRETS.get(number).expect("room for another secret");
+        for (place, &byte) in slot.bytes.iter().zip(secret) {
+            place.store(byte, Ordering::SeqCst);
+        }
+        slot.len.store(secret.len(), Ordering::SeqCst);
+        COUNT.store(number + 1, Ordering::SeqCst);
+        number
+    }
+
+    /// The number of the secret that was found last.
+    pub fn last_secret(&self) -> Option<usize> {
+        (self.hits() > 0).then(|| LAST_SECRET.load(Ordering::SeqCst))
+    }
+
     /// How many freed blocks held the secret.
     pub fn hits(&self) -> usize {
         HITS.load(Ordering::SeqCst)
@@ -172,24 +204,37 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        SECRET_LEN.store(0, Ordering::SeqCst);
+        COUNT.store(0, Ordering::SeqCst);
     }
 }
 
 const SECRET_MAX: usize = 64;
 
+struct Secret {
+    len: AtomicUsize,
+    bytes: [AtomicU8; SECRET_MAX],
+}
+
 // The allocator may not allocate, so everything it looks at is static.
 static TURN: Mutex<()> = Mutex::new(());
-static SECRET: [AtomicU8; SECRET_MAX] = [const { AtomicU8::new(0) }; SECRET_MAX];
-/// Zero while nothing is watched.
-static SECRET_LEN: AtomicUsize = AtomicUsize::new(0);
 /// Blocks that were asked for, by anybody.
 static ALL: AtomicUsize = AtomicUsize::new(0);
+static SECRETS: [Secret; 64] = [const {
+    Secret {
+        len: AtomicUsize::new(0),
+        bytes: [const { AtomicU8::new(0) }; SECRET_MAX],
+    }
+}; 64];
+/// How many are looked for. Zero while nothing is watched.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static LAST_SECRET: AtomicUsize = AtomicUsize::new(0);
+static TRACE: AtomicBool = AtomicBool::new(false);
 static HITS: AtomicUsize = AtomicUsize::new(0);
 static LAST_HIT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static PLAN: Cell<Plan> = const { Cell::new(Plan::NONE) };
+    static LOOKS_AWAY: Cell<bool> = const { Cell::new(false) };
     // Const and without a destructor, so that the first use neither allocates nor registers.
     static USAGE: Cell<Usage> = const {
         Cell::new(Usage { allocations: 0, frees: 0, bytes: 0, live: 0, peak: 0 })
@@ -237,24 +282,57 @@ fn count_free(size: usize) {
     });
 }
 
-/// Counts a hit when the block of `size` bytes at `block` holds the watched secret.
+/// Looks at a block that is given back. One that is not to be looked at is wiped instead: what was in
+/// it would come back in the part of some later block that nobody has written to.
+///
+/// # Safety
+///
+/// `block` must be readable and writable for `size` bytes, and nobody may need what is in it.
+unsafe fn retire(block: *mut u8, size: usize) {
+    if LOOKS_AWAY.get() {
+        for at in 0..size {
+            // Volatile, or it is left out: the block is about to go. SAFETY: `at` is under `size`.
+            unsafe { ptr::write_volatile(block.add(at), 0) };
+        }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { inspect(block, size) };
+    }
+}
+
+/// Counts a hit when the block of `size` bytes at `block` holds a watched secret.
 ///
 /// # Safety
 ///
 /// `block` must be readable for `size` bytes.
 unsafe fn inspect(block: *const u8, size: usize) {
-    let len = SECRET_LEN.load(Ordering::SeqCst);
-    if len == 0 || size < len {
+    let count = COUNT.load(Ordering::SeqCst);
+    if count == 0 {
         return;
     }
     // Volatile: parts of the block may never have been written, and the bytes there are looked at
     // as the machine has them. SAFETY: the offsets below stay under `size`.
     let byte = |at: usize| unsafe { ptr::read_volatile(block.add(at)) };
-    let matches =
-        |start: usize| (0..len).all(|i| byte(start + i) == SECRET[i].load(Ordering::Relaxed));
-    if (0..=size - len).any(matches) {
-        HITS.fetch_add(1, Ordering::SeqCst);
-        LAST_HIT.store(size, Ordering::SeqCst);
+    for (number, secret) in SECRETS.iter().take(count).enumerate() {
+        let len = secret.len.load(Ordering::Relaxed);
+        if size < len {
+            continue;
+        }
+        let first = secret.bytes[0].load(Ordering::Relaxed);
+        let rest =
+            |at: usize| (1..len).all(|i| byte(at + i) == secret.bytes[i].load(Ordering::Relaxed));
+        if (0..=size - len).any(|at| byte(at) == first && rest(at)) {
+            HITS.fetch_add(1, Ordering::SeqCst);
+            LAST_HIT.store(size, Ordering::SeqCst);
+            LAST_SECRET.store(number, Ordering::SeqCst);
+            if TRACE.load(Ordering::Relaxed) {
+                unwatched(|| {
+                    let calls = Backtrace::force_capture();
+                    eprintln!("secret {number} in a block of {size} bytes, freed by\n{calls}");
+                });
+            }
+            return;
+        }
     }
 }
 
@@ -281,9 +359,9 @@ unsafe impl GlobalAlloc for TrackingAllocator {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count_free(layout.size());
-        // SAFETY: the caller gives the block back, so until the next line it is ours to read.
+        // SAFETY: the caller gives the block back, so until the next line it is ours.
         unsafe {
-            inspect(block, layout.size());
+            retire(block, layout.size());
             System.dealloc(block, layout);
         }
     }
@@ -294,7 +372,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
         }
         count_free(layout.size());
         count_alloc(new_size);
-        if SECRET_LEN.load(Ordering::SeqCst) == 0 {
+        if COUNT.load(Ordering::SeqCst) == 0 && !LOOKS_AWAY.get() {
             // SAFETY: the caller's promise is the one that `System` wants.
             return unsafe { System.realloc(block, layout, new_size) };
         }
@@ -304,7 +382,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
             let moved = System.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
-                inspect(block, layout.size());
+                retire(block, layout.size());
                 System.dealloc(block, layout);
             }
             moved

@@ -33,7 +33,7 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn hosts_are_found_on_the_lines_where_ssh_keygen_finds_them() {
+fn h14_hosts_are_found_on_the_lines_where_ssh_keygen_finds_them() {
     let expected = String::from_utf8(file("expected.tsv")).unwrap();
     let mut rows = 0;
     for row in expected.lines() {
@@ -219,7 +219,7 @@ fn carriage_returns_blanks_and_comments_are_no_problem() {
 }
 
 #[test]
-fn a_new_line_holds_one_host_only() {
+fn j1_a_new_line_holds_one_host_only() {
     let key = key("ed25519");
     let long = "x".repeat(256);
     for host in [
@@ -255,7 +255,7 @@ fn a_new_line_holds_one_host_only() {
 
 /// The salt and the hash of the first hashed line of the fixture, made by ssh-keygen.
 #[test]
-fn hashed_names_are_those_of_ssh_keygen() {
+fn h14_hashed_names_are_those_of_ssh_keygen() {
     let text = String::from_utf8(file("hashed")).unwrap();
     let line = text.lines().find(|line| line.starts_with('|')).unwrap();
     let salt = hash_bytes(line.split('|').nth(2).unwrap()).unwrap();
@@ -282,7 +282,7 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_file_ends_in_an_answer(file in words(), host in "[a-z*?!,|]{0,4}", port: u16) {
+    fn h14_any_file_ends_in_an_answer(file in words(), host in "[a-z*?!,|]{0,4}", port: u16) {
         let known = KnownHosts::parse(&file);
         let _ = known.lookup(&host, port, &key("ed25519"));
         let _ = known.key_types(&host, port);
@@ -292,7 +292,7 @@ proptest! {
 
     /// What stands on one line never changes what another line says.
     #[test]
-    fn lines_do_not_touch_each_other(noise in words()) {
+    fn h14_lines_do_not_touch_each_other(noise in words()) {
         let revoked = format!("\n@revoked good {}\n", public("ed25519"));
         let text = [noise, revoked.into_bytes()].concat();
         let verdict = KnownHosts::parse(&text).lookup("good", 22, &key("ed25519"));

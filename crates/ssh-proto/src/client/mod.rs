@@ -179,6 +179,12 @@ impl Client {
         self.recv.close_input();
     }
 
+    /// As if so many packets had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received(&mut self, packets: u32) {
+        self.recv.fuzz_received(packets);
+    }
+
     /// Parts with the two halves, for two threads.
     pub fn split(self) -> (RecvSide, ClientSend) {
         let (recv, mut send) = (self.recv, self.send);

@@ -6,9 +6,10 @@
 //! so that the core stays deterministic; for that reason the key agreement and the signing of
 //! `ring`, which insist on the system's source, are not used.
 //!
-//! Secrets are wiped when they are dropped, with one exception: `ring` keeps the expanded keys of
-//! AES-GCM and ChaCha20 in types of its own that do not wipe themselves, and nothing outside of
-//! it can without unsafe code.
+//! Secrets are wiped when they are dropped. The types of `ring` do not wipe themselves: a key that
+//! everybody knows is written over them.
+
+use core::hint::black_box;
 
 pub(crate) mod agree;
 pub(crate) mod cipher;
@@ -20,3 +21,15 @@ pub(crate) mod sign;
 pub(crate) mod verify;
 
 pub(crate) use error::CryptoError;
+
+/// How much of the stack is overwritten: more than the making of any key takes.
+const BURNT: usize = 8 * 1024;
+
+/// Overwrites what calls that have returned left on the stack. A value that is moved leaves a copy
+/// where it was, and whatever lies in the gaps of the next one that is made there moves along with
+/// it, into memory that nobody knows to wipe.
+#[inline(never)]
+pub(crate) fn burn_stack() {
+    let mut below = [0_u8; BURNT];
+    black_box(&mut below);
+}

@@ -385,3 +385,51 @@ impl Negotiation {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+
+    use super::*;
+    use crate::message::Wire;
+    use crate::wire::Sink;
+    use crate::wire::counting::bytes_looked_at;
+
+    /// How many bytes of names are looked at for a KEXINIT whose every list has `names` unknown
+    /// names before the `last`, and how long it is.
+    fn work(role: Role, names: usize, last: &str) -> (usize, usize) {
+        let list: String = (0..names).map(|n| format!("name-{n:05},")).collect();
+        let mut payload = alloc::vec![20; 17];
+        for _ in 0..10 {
+            payload.put_string(format!("{list}{last}").as_bytes());
+        }
+        payload.extend_from_slice(&[0; 5]);
+        let ours = Algorithms::default();
+        let (negotiated, looked_at) = bytes_looked_at(|| {
+            let theirs = KexInit::decode(&payload).unwrap();
+            guess_is_right(&ours, &theirs);
+            negotiate(role, &ours, &theirs).0
+        });
+        assert_eq!(negotiated, None, "nothing in common");
+        (looked_at, payload.len())
+    }
+
+    #[test]
+    fn n1_d2_the_work_for_name_lists_grows_with_their_length_and_no_faster() {
+        for role in [Role::Client, Role::Server] {
+            let (small, _) = work(role, 100, "x");
+            let mut before = small;
+            for names in [200, 400, 800, 1600] {
+                let (looked_at, length) = work(role, names, "x");
+                assert!(looked_at <= 2 * before, "{role:?} {names}: {looked_at}");
+                // Once to check it, and once for each algorithm of ours.
+                assert!(
+                    looked_at <= 12 * length,
+                    "{role:?}: {looked_at} of {length}"
+                );
+                before = looked_at;
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! What needs more than a moment and injected randomness, RSA above all, signs outside.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use zeroize::Zeroizing;
@@ -24,9 +24,10 @@ pub struct PrivateKey {
     public: PublicKey,
 }
 
+/// Boxed, so that a key that is moved leaves nothing behind where it was.
 enum Secret {
-    Ed25519(Ed25519Key),
-    EcdsaP256(EcdsaP256Key),
+    Ed25519(Box<Ed25519Key>),
+    EcdsaP256(Box<EcdsaP256Key>),
 }
 
 impl PrivateKey {
@@ -109,14 +110,14 @@ impl PrivateKey {
     fn from_ed25519(key: Ed25519Key) -> Self {
         Self {
             public: PublicKey::new_ed25519(&key.public()),
-            secret: Secret::Ed25519(key),
+            secret: Secret::Ed25519(Box::new(key)),
         }
     }
 
     fn from_ecdsa_p256(key: EcdsaP256Key) -> Result<Self, KeyError> {
         Ok(Self {
             public: PublicKey::new_ecdsa_p256(&key.public())?,
-            secret: Secret::EcdsaP256(key),
+            secret: Secret::EcdsaP256(Box::new(key)),
         })
     }
 }

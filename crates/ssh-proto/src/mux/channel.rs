@@ -5,7 +5,7 @@
 //! and says how much that was, and a request that does not fit is refused without a change.
 
 use super::flow::{Blocked, Flow, Half};
-use super::{ChannelId, Mux, RequestId, Stream};
+use super::{ChannelId, Mux, RequestId, Stream, values};
 use crate::error::{Misuse, RequestError};
 use crate::message::{
     ChannelClose, ChannelEof, ChannelRequest, ChannelRequestType, TerminalModes, TerminalSize,
@@ -213,6 +213,9 @@ impl<'a> Channel<'a> {
         let flow = self.flow()?;
         if flow.is_opening() || flow.sending == Half::Closed {
             return Err(Misuse::ChannelState.into());
+        }
+        if !values::request_is_possible(&request) {
+            return Err(Misuse::Value.into());
         }
         let want_reply = reply == Reply::Wanted;
         let message = ChannelRequest {

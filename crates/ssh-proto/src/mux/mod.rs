@@ -17,6 +17,7 @@ mod flow;
 mod incoming;
 mod replies;
 mod tickets;
+mod values;
 mod window;
 
 use alloc::boxed::Box;
@@ -305,6 +306,9 @@ impl Mux {
         channel_type: &ChannelOpenType<'_>,
         out: &Out,
     ) -> Result<(), RequestError> {
+        if !values::open_is_possible(channel_type) {
+            return Err(Misuse::Value.into());
+        }
         let message = ChannelOpen {
             sender_channel: 0,
             initial_window_size: 0,
@@ -320,6 +324,9 @@ impl Mux {
         request: &GlobalRequestType<'_>,
         out: &Out,
     ) -> Result<(), RequestError> {
+        if !values::global_is_possible(request) {
+            return Err(Misuse::Value.into());
+        }
         let message = GlobalRequest {
             want_reply: false,
             request: *request,

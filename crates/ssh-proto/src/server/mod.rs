@@ -228,6 +228,12 @@ impl Server {
         self.recv.close_input();
     }
 
+    /// As if so many packets had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received(&mut self, packets: u32) {
+        self.recv.fuzz_received(packets);
+    }
+
     /// Parts with the two halves, for two threads.
     pub fn split(self) -> (RecvSide, ServerSend) {
         let (recv, mut send) = (self.recv, self.send);

@@ -104,6 +104,12 @@ impl Opener {
         }
     }
 
+    /// As if so many packets had come already.
+    #[cfg(feature = "internal-fuzzing")]
+    pub(crate) fn pretend(&mut self, packets: u32) {
+        (self.seq, self.used.packets) = (packets, packets.into());
+    }
+
     /// Takes one packet of at most `max` bytes on the wire off the batch.
     pub(crate) fn next<'b>(
         &mut self,

@@ -52,6 +52,25 @@ impl Sealer {
         }
     }
 
+    /// As if so many packets had been sent already.
+    #[cfg(feature = "internal-fuzzing")]
+    pub(crate) fn pretend(&mut self, packets: u32) {
+        (self.seq, self.used.packets) = (packets, packets.into());
+    }
+
+    /// Seals a packet whose lengths and padding are what somebody else has written, right or wrong.
+    #[cfg(feature = "internal-fuzzing")]
+    pub(crate) fn seal_as_it_is(&mut self, packet: &mut alloc::vec::Vec<u8>) -> Result<(), Error> {
+        if let Some(key) = &mut self.key {
+            packet.resize(packet.len() + key.tag_len(), 0);
+            key.seal(self.seq, packet)
+                .map_err(|_| Error::Internal("a packet was not sealed"))?;
+        }
+        self.used.count(packet.len());
+        self.seq = self.seq.wrapping_add(1);
+        Ok(())
+    }
+
     /// Seals the packet at the front of `room`, whose payload of `payload` bytes stands at
     /// [`PAYLOAD_OFFSET`]; `room` reaches at least [`MAX_OVERHEAD`] further than that payload.
     /// Returns the size on the wire.

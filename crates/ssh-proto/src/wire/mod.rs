@@ -17,6 +17,8 @@ mod reader;
 mod sink;
 
 pub use mpint::Mpint;
+#[cfg(test)]
+pub(crate) use name_list::counting;
 pub use name_list::{MAX_NAME_LEN, NameList, Names};
 pub use reader::{Reader, WireError};
 pub use sink::{Counter, Sink};

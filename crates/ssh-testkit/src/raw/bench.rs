@@ -17,7 +17,7 @@ use ssh_proto::{
     Wants,
 };
 
-use super::Raw;
+use super::{Raw, feeding};
 use crate::rng::SeededRandom;
 use crate::sim::{Log, server_config};
 
@@ -227,6 +227,14 @@ pub struct Bench<P: Subject> {
     pub piece: usize,
     /// The raw peer reads what the subject sends.
     pub reads: bool,
+    fed: usize,
+}
+
+/// What it did is compared with what it did when its input was cut in another way.
+impl<P: Subject> Drop for Bench<P> {
+    fn drop(&mut self) {
+        feeding::record(&mut self.seen, &mut self.raw.got);
+    }
 }
 
 impl<P: Subject> Bench<P> {
@@ -245,6 +253,7 @@ impl<P: Subject> Bench<P> {
             now: Instant::EPOCH,
             piece: usize::MAX,
             reads: true,
+            fed: 0,
         }
     }
 
@@ -289,7 +298,7 @@ impl<P: Subject> Bench<P> {
     /// As [`turn`](Self::turn), with another application.
     pub fn turn_with(&mut self, mut on: impl FnMut(&mut P, P::Event<'_>, &mut Seen)) {
         let input = self.raw.take_output();
-        let mut pieces = input.chunks(self.piece.min(input.len().max(1)));
+        let mut input = &input[..];
         loop {
             self.collect();
             loop {
@@ -305,10 +314,14 @@ impl<P: Subject> Bench<P> {
                 }
             }
             self.collect();
-            match pieces.next() {
-                Some(piece) => self.rx.push(piece),
-                None => return,
+            if input.is_empty() {
+                return;
             }
+            let piece = feeding::next_piece(input.len(), self.fed, self.piece);
+            let (piece, rest) = input.split_at(piece);
+            self.rx.push(piece);
+            self.fed += piece.len();
+            input = rest;
         }
     }
 

@@ -10,12 +10,16 @@
 //! [`Stage`] and then sent something. [`Middle`] puts two of them between a client and a server.
 
 mod bench;
+mod duel;
+mod feeding;
 mod meddler;
 mod middle;
 mod packet;
 
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 use curve25519_dalek::montgomery::MontgomeryPoint;
+pub use duel::{Duel, Fighter};
+pub use feeding::{in_every_way, in_every_way_but};
 pub use meddler::{Change, Meddler};
 pub use middle::{Leg, Middle};
 pub use packet::{Framing, Gcm};
@@ -81,6 +85,20 @@ impl Offer {
     }
 }
 
+/// What is in an ECDH_REPLY.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// K_S.
+    pub host_key: Vec<u8>,
+    /// Q_S.
+    pub server_public: Vec<u8>,
+    /// The signature over the exchange hash.
+    pub signature: Vec<u8>,
+}
+
+/// Changes a [`Reply`].
+pub type Edit = Box<dyn Fn(&mut Reply)>;
+
 /// The keys of one exchange, until both sides use them.
 struct Keys {
     sealing: Option<Gcm>,
@@ -109,6 +127,10 @@ pub struct Raw {
     pub lies: bool,
     /// What becomes of the payloads that it sends.
     pub meddler: Meddler,
+    /// K and what was derived from it by the letters A to F, of each exchange so far.
+    pub secrets: Vec<[u8; 32]>,
+    /// Changes what a server's ECDH_REPLY says, after it was signed.
+    pub edit: Option<Edit>,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
@@ -137,6 +159,8 @@ impl Raw {
             last: Vec::new(),
             lies: false,
             meddler: Meddler::default(),
+            secrets: Vec::new(),
+            edit: None,
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
@@ -330,10 +354,18 @@ impl Raw {
         if self.lies {
             hash[0] ^= 1;
         }
+        let mut reply = Reply {
+            host_key: blob,
+            server_public: ours.to_vec(),
+            signature: sign(&self.host_key, &hash),
+        };
+        if let Some(edit) = &self.edit {
+            edit(&mut reply);
+        }
         self.message(&KexEcdhReply {
-            host_key: &blob,
-            server_public: &ours,
-            signature: &sign(&self.host_key, &hash),
+            host_key: &reply.host_key,
+            server_public: &reply.server_public,
+            signature: &reply.signature,
         });
     }
 
@@ -362,6 +394,8 @@ impl Raw {
             let parts = [&k[..], &hash, &[letter], &session_id].concat();
             Sha256::digest(&parts).into()
         };
+        self.secrets.push(shared);
+        self.secrets.extend((b'A'..=b'F').map(key));
         let up = Gcm::new(&key(b'C'), &key(b'A'));
         let down = Gcm::new(&key(b'D'), &key(b'B'));
         let (sealing, opening) = match self.role {

@@ -3,7 +3,6 @@
 //!
 //! The documentation of each field names the test that proves it, which the last test checks.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -458,8 +457,7 @@ fn asked(set: fn(&mut Limits), attempt: for<'a> fn(&'a [u8]) -> UserauthRequest<
 #[test]
 fn each_limit_names_the_test_that_proves_it() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut tests = BTreeSet::new();
-    collect_tests(&crates, &mut tests);
+    let tests = crate::rows::all_tests();
     let config = fs::read_to_string(crates.join("ssh-proto/src/config.rs")).expect("a source");
     let (_, limits) = config.split_once("pub struct Limits {").expect("there");
     let (limits, _) = limits.split_once("\n}").expect("its end");
@@ -481,23 +479,4 @@ fn each_limit_names_the_test_that_proves_it() {
     }
     let all = format!("{:?}", Limits::default());
     assert_eq!(fields, all.matches(": ").count(), "{all}");
-}
-
-/// The names of functions, and of those that `both_roles!` makes, in all files of Rust.
-fn collect_tests(dir: &Path, names: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(dir).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            collect_tests(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = fs::read_to_string(&path).expect("a source");
-            for line in source.lines().map(str::trim) {
-                let function = line
-                    .strip_prefix("fn ")
-                    .and_then(|rest| rest.split_once('('));
-                let made = line.split_once(" => ").filter(|_| line.ends_with(';'));
-                names.extend(function.or(made).map(|(name, _)| name.to_owned()));
-            }
-        }
-    }
 }

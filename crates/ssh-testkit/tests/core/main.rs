@@ -1,19 +1,23 @@
 //! The core as a whole, in memory: both roles, simulated links, virtual time, hostile peers. One
 //! program, because linking is most of what a test of this crate costs.
 
+mod channel_model;
 mod deadlines;
 mod deadlock_model;
 mod determinism;
+mod entropy;
 mod faults;
 mod flow;
 mod flow_control_model;
 mod gate;
 mod halves;
 mod hostile;
+mod injection;
 mod limits;
 mod oracle;
 mod rekey;
 mod round_trips;
+mod rows;
 mod session;
 mod shared_buffer;
 mod standstill;

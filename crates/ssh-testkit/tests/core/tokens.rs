@@ -201,8 +201,11 @@ fn untouched<P: Subject>(bench: &mut Bench<P>, waits: bool) {
 
 /// Both connections get the other one's token. They differ in their seeds.
 macro_rules! swapped {
-    ($name:ident, $make:expr, |$bench:ident, $token:ident| $answer:expr, waits: $waits:literal) => {
-        #[test]
+    ($(
+        $(#[$meta:meta])*
+        fn $name:ident() = $make:expr, |$bench:ident, $token:ident| $answer:expr, waits: $waits:literal;
+    )+) => {$(
+        $(#[$meta])*
         fn $name() {
             let (mut one, _lost) = $make;
             let (mut other, foreign) = with_seed(99, || $make);
@@ -213,50 +216,81 @@ macro_rules! swapped {
             untouched(&mut one, $waits);
             untouched(&mut other, $waits);
         }
-    };
+    )+};
 }
 
-swapped!(d9_host_key_decision, host_key(), |b, t| b.peer.trust(t), waits: true);
-swapped!(d9_host_key_distrust, host_key(), |b, t| b.peer.distrust(t), waits: true);
-swapped!(
-    d9_auth_token, auth_token(),
-    |b, t| b.peer.authenticate(t, "alice", Credential::Password("secret")), waits: true
-);
-swapped!(
-    d9_client_sign_request, client_sign(),
-    |b, t| { let s = sign(&[7; 32], &t.data); b.peer.signed(t, &s) }, waits: true
-);
-swapped!(d9_client_not_signed, client_sign(), |b, t| b.peer.not_signed(t), waits: true);
-swapped!(
-    d9_server_sign_request, server_sign(),
-    |b, t| { let s = sign(&[1; 32], &t.data); b.peer.signed(t, &s) }, waits: true
-);
-swapped!(d9_server_not_signed, server_sign(), |b, t| b.peer.not_signed(t), waits: true);
-swapped!(d9_auth_decision_accept, decision(), |b, t| b.peer.accept(t), waits: true);
-swapped!(d9_auth_decision_reject, decision(), |b, t| b.peer.reject(t), waits: true);
-swapped!(
-    d9_auth_decision_partially, decision(),
-    |b, t| b.peer.accept_partially(t, ssh_proto::config::Methods::PUBLICKEY), waits: true
-);
-swapped!(d9_key_offer_invite, key_offer(), |b, t| b.peer.invite(t), waits: true);
-swapped!(d9_key_offer_decline, key_offer(), |b, t| b.peer.decline(t), waits: true);
-swapped!(d9_open_ticket_accept, open_ticket(true), |b, t| b.peer.accept_channel(t), waits: false);
-swapped!(
-    d9_open_ticket_reject, open_ticket(true),
-    |b, t| b.peer.reject_channel(t, ChannelOpenFailureReason::CONNECT_FAILED, ""), waits: false
-);
-swapped!(d9_open_ticket_defer, open_ticket(true), |b, t| b.peer.defer(&t), waits: false);
-swapped!(d9_request_ticket, request_ticket(true), |b, t| b.peer.accept_request(t), waits: false);
-swapped!(
-    d9_request_ticket_refuse, request_ticket(true),
-    |b, t| b.peer.refuse_request(t), waits: false
-);
-swapped!(
-    d9_global_ticket, global_ticket(true), |b, t| b.peer.accept_global(t, b""), waits: false
-);
-swapped!(
-    d9_global_ticket_refuse, global_ticket(true), |b, t| b.peer.refuse_global(t), waits: false
-);
+swapped! {
+    #[test]
+    fn d9_host_key_decision() = host_key(), |b, t| b.peer.trust(t), waits: true;
+
+    #[test]
+    fn d9_host_key_distrust() = host_key(), |b, t| b.peer.distrust(t), waits: true;
+
+    #[test]
+    fn d9_auth_token() = auth_token(), |b, t|
+        b.peer.authenticate(t, "alice", Credential::Password("secret")),
+        waits: true;
+
+    #[test]
+    fn d9_client_sign_request() = client_sign(), |b, t|
+        { let s = sign(&[7; 32], &t.data); b.peer.signed(t, &s) },
+        waits: true;
+
+    #[test]
+    fn d9_client_not_signed() = client_sign(), |b, t| b.peer.not_signed(t), waits: true;
+
+    #[test]
+    fn d9_server_sign_request() = server_sign(), |b, t|
+        { let s = sign(&[1; 32], &t.data); b.peer.signed(t, &s) },
+        waits: true;
+
+    #[test]
+    fn d9_server_not_signed() = server_sign(), |b, t| b.peer.not_signed(t), waits: true;
+
+    #[test]
+    fn d9_auth_decision_accept() = decision(), |b, t| b.peer.accept(t), waits: true;
+
+    #[test]
+    fn d9_auth_decision_reject() = decision(), |b, t| b.peer.reject(t), waits: true;
+
+    #[test]
+    fn d9_auth_decision_partially() = decision(), |b, t|
+        b.peer.accept_partially(t, ssh_proto::config::Methods::PUBLICKEY),
+        waits: true;
+
+    #[test]
+    fn d9_key_offer_invite() = key_offer(), |b, t| b.peer.invite(t), waits: true;
+
+    #[test]
+    fn d9_key_offer_decline() = key_offer(), |b, t| b.peer.decline(t), waits: true;
+
+    #[test]
+    fn d9_open_ticket_accept() = open_ticket(true), |b, t| b.peer.accept_channel(t), waits: false;
+
+    #[test]
+    fn d9_open_ticket_reject() = open_ticket(true), |b, t|
+        b.peer.reject_channel(t, ChannelOpenFailureReason::CONNECT_FAILED, ""),
+        waits: false;
+
+    #[test]
+    fn d9_open_ticket_defer() = open_ticket(true), |b, t| b.peer.defer(&t), waits: false;
+
+    #[test]
+    fn d9_request_ticket() = request_ticket(true), |b, t| b.peer.accept_request(t), waits: false;
+
+    #[test]
+    fn d9_request_ticket_refuse() = request_ticket(true), |b, t|
+        b.peer.refuse_request(t),
+        waits: false;
+
+    #[test]
+    fn d9_global_ticket() = global_ticket(true), |b, t| b.peer.accept_global(t, b""), waits: false;
+
+    #[test]
+    fn d9_global_ticket_refuse() = global_ticket(true), |b, t|
+        b.peer.refuse_global(t),
+        waits: false;
+}
 
 /// A ticket that was dropped is refused when the next event is asked for; one that was deferred,
 /// when its time is over; and an answer after that is misuse.

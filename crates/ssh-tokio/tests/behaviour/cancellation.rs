@@ -148,14 +148,14 @@ async fn reads_and_writes(seed: u64) {
 }
 
 #[tokio::test]
-async fn reads_and_writes_that_are_dropped_have_done_nothing() {
+async fn d8_reads_and_writes_that_are_dropped_have_done_nothing() {
     for seed in 0..8 {
         within(20, reads_and_writes(seed)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn reads_and_writes_that_are_dropped_have_done_nothing_on_several_threads() {
+async fn d8_reads_and_writes_that_are_dropped_have_done_nothing_on_several_threads() {
     for seed in 10..18 {
         within(20, reads_and_writes(seed)).await;
     }
@@ -215,12 +215,12 @@ async fn every_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_leaves_a_usable_connection() {
+async fn d8_a_call_that_is_dropped_leaves_a_usable_connection() {
     within(60, every_call()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_call_that_is_dropped_leaves_a_usable_connection_on_several_threads() {
+async fn d8_a_call_that_is_dropped_leaves_a_usable_connection_on_several_threads() {
     within(60, every_call()).await;
 }
 
@@ -250,12 +250,12 @@ async fn every_login() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_dropped_leaves_nothing() {
+async fn d8_a_login_that_is_dropped_leaves_nothing() {
     within(60, every_login()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_login_that_is_dropped_leaves_nothing_on_several_threads() {
+async fn d8_a_login_that_is_dropped_leaves_nothing_on_several_threads() {
     within(60, every_login()).await;
 }
 
@@ -292,12 +292,12 @@ async fn select_loop(seed: u64) {
 }
 
 #[tokio::test]
-async fn a_select_loop_loses_nothing() {
+async fn d8_a_select_loop_loses_nothing() {
     within(30, select_loop(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_select_loop_loses_nothing_on_several_threads() {
+async fn d8_a_select_loop_loses_nothing_on_several_threads() {
     within(30, select_loop(2)).await;
 }
 

@@ -174,12 +174,12 @@ async fn cut_anywhere(seed: u64, cuts: u64) {
 }
 
 #[tokio::test]
-async fn the_stream_dies_at_any_moment_on_one_thread() {
+async fn d3_the_stream_dies_at_any_moment_on_one_thread() {
     cut_anywhere(1, 150).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn the_stream_dies_at_any_moment_on_several_threads() {
+async fn d3_the_stream_dies_at_any_moment_on_several_threads() {
     cut_anywhere(2, 150).await;
 }
 

@@ -177,7 +177,7 @@ async fn a_password_that_nobody_gives_is_a_login_that_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_that_is_checked_for_too_long_lets_nobody_in() {
+async fn a17_a_password_that_is_checked_for_too_long_lets_nobody_in() {
     let thinker = Thinker::new(HOUR);
     let (server, stream, _) = thinker.serve();
     let begin = Instant::now();

@@ -4,6 +4,8 @@
 //! exchanges keys long before. The tag covers the encrypted length and the ciphertext, and is
 //! verified before the body is decrypted. The length is not: it is a guess until then.
 
+use core::hint::black_box;
+
 use ring::aead::chacha20_poly1305_openssh as ring_chacha;
 
 use super::{CryptoError, Layout};
@@ -11,9 +13,18 @@ use super::{CryptoError, Layout};
 const KEY_LEN: usize = ring_chacha::KEY_LEN;
 const TAG_LEN: usize = ring_chacha::TAG_LEN;
 
-/// The key of the direction that we send in.
+/// The key of the direction that we send in. Wiped when dropped.
 pub(super) struct SealingKey {
     key: ring_chacha::SealingKey,
+}
+
+impl Drop for SealingKey {
+    fn drop(&mut self) {
+        // ring has no wiping of its own: a key that everybody knows takes the place of this one, and
+        // is looked at, so that writing it is not left out.
+        self.key = ring_chacha::SealingKey::new(&[0; KEY_LEN]);
+        black_box(&mut self.key);
+    }
 }
 
 impl SealingKey {
@@ -30,12 +41,21 @@ impl SealingKey {
     }
 }
 
-/// The key of the direction that we receive in.
+/// The key of the direction that we receive in. Wiped when dropped.
 pub(super) struct OpeningKey {
     key: ring_chacha::OpeningKey,
     /// The keystream under the length of the packet that was asked about last. It depends on the
     /// sequence number alone, never on what the peer sent, so it cannot go stale within a packet.
     length_stream: Option<(u32, [u8; Layout::LENGTH_LEN])>,
+}
+
+impl Drop for OpeningKey {
+    fn drop(&mut self) {
+        // As above.
+        self.key = ring_chacha::OpeningKey::new(&[0; KEY_LEN]);
+        self.length_stream = None;
+        black_box(&mut self.key);
+    }
 }
 
 impl OpeningKey {

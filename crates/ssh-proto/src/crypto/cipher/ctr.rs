@@ -9,6 +9,8 @@
 //! decrypting a block, which moves the counter: the block is therefore kept here, as a copy, until
 //! the packet is opened. What is delivered is exactly what the MAC was computed over.
 
+use alloc::boxed::Box;
+
 use ctr::{
     Ctr128BE,
     cipher::{KeyIvInit as _, StreamCipher},
@@ -142,11 +144,12 @@ fn split(packet: &mut [u8], tag_len: usize) -> Option<(&mut [u8], &mut [u8])> {
     packet.split_at_mut_checked(text_len)
 }
 
-/// The keystream, at its present position. Wiped when dropped.
+/// The keystream, at its present position. Wiped when dropped. Boxed, because a short key would
+/// otherwise leave a gap, and what was in the gap on the stack would come along unwiped.
 enum Aes {
-    Aes128(Ctr128BE<aes::Aes128>),
-    Aes192(Ctr128BE<aes::Aes192>),
-    Aes256(Ctr128BE<aes::Aes256>),
+    Aes128(Box<Ctr128BE<aes::Aes128>>),
+    Aes192(Box<Ctr128BE<aes::Aes192>>),
+    Aes256(Box<Ctr128BE<aes::Aes256>>),
 }
 
 impl Aes {
@@ -154,13 +157,13 @@ impl Aes {
         let refused = |_| CryptoError::Internal;
         Ok(match cipher {
             CipherAlgorithm::Aes128Ctr => {
-                Self::Aes128(Ctr128BE::new_from_slices(key, iv).map_err(refused)?)
+                Self::Aes128(Ctr128BE::new_from_slices(key, iv).map_err(refused)?.into())
             }
             CipherAlgorithm::Aes192Ctr => {
-                Self::Aes192(Ctr128BE::new_from_slices(key, iv).map_err(refused)?)
+                Self::Aes192(Ctr128BE::new_from_slices(key, iv).map_err(refused)?.into())
             }
             CipherAlgorithm::Aes256Ctr => {
-                Self::Aes256(Ctr128BE::new_from_slices(key, iv).map_err(refused)?)
+                Self::Aes256(Ctr128BE::new_from_slices(key, iv).map_err(refused)?.into())
             }
             _ => return Err(CryptoError::Internal),
         })

@@ -8,17 +8,34 @@
 //!
 //! The counter goes up by one with each packet and never comes back to a value that it had.
 
+use core::hint::black_box;
+
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 
 use super::{CryptoError, Layout};
 use crate::algorithm::CipherAlgorithm;
 
 const TAG_LEN: usize = 16;
+const MAX_KEY_LEN: usize = 32;
 
-/// The key of one direction.
+/// The key of one direction. Wiped when dropped.
 pub(super) struct GcmKey {
     key: LessSafeKey,
     nonces: Nonces,
+}
+
+impl Drop for GcmKey {
+    fn drop(&mut self) {
+        // ring has no wiping of its own. The schedule of a key that everybody knows takes the place
+        // of this one, and is looked at, so that writing it is not left out.
+        let algorithm = self.key.algorithm();
+        let nothing = [0; MAX_KEY_LEN];
+        let nothing = nothing.get(..algorithm.key_len()).unwrap_or_default();
+        if let Ok(nothing) = UnboundKey::new(algorithm, nothing) {
+            self.key = LessSafeKey::new(nothing);
+        }
+        black_box(&mut self.key);
+    }
 }
 
 impl GcmKey {

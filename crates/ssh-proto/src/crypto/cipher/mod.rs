@@ -21,7 +21,7 @@ use core::fmt;
 
 use zeroize::Zeroize as _;
 
-use super::CryptoError;
+use super::{CryptoError, burn_stack};
 use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
 
 /// How packets are laid out under a cipher and a MAC.
@@ -80,6 +80,20 @@ impl SealingKey {
     /// From derived keys, whose lengths must be those of the algorithms: `key` and `iv` of the
     /// cipher; `mac_key` of the MAC, or empty.
     pub(crate) fn new(
+        cipher: CipherAlgorithm,
+        mac: Option<MacAlgorithm>,
+        key: &[u8],
+        iv: &[u8],
+        mac_key: &[u8],
+    ) -> Result<Self, CryptoError> {
+        burn_stack();
+        let made = Self::make(cipher, mac, key, iv, mac_key);
+        burn_stack();
+        made
+    }
+
+    #[inline(never)]
+    fn make(
         cipher: CipherAlgorithm,
         mac: Option<MacAlgorithm>,
         key: &[u8],
@@ -152,6 +166,20 @@ enum OpeningMode {
 impl OpeningKey {
     /// See [`SealingKey::new`].
     pub(crate) fn new(
+        cipher: CipherAlgorithm,
+        mac: Option<MacAlgorithm>,
+        key: &[u8],
+        iv: &[u8],
+        mac_key: &[u8],
+    ) -> Result<Self, CryptoError> {
+        burn_stack();
+        let made = Self::make(cipher, mac, key, iv, mac_key);
+        burn_stack();
+        made
+    }
+
+    #[inline(never)]
+    fn make(
         cipher: CipherAlgorithm,
         mac: Option<MacAlgorithm>,
         key: &[u8],

@@ -6,7 +6,7 @@
 use super::super::event::GlobalEvent;
 use super::super::replies::Answer;
 use super::super::tickets::{self, GlobalTicket, TicketKind, Token};
-use super::super::{Asked, Forward, Mux};
+use super::super::{Asked, Forward, Mux, values};
 use super::Incoming;
 use crate::error::{Error, LimitExceeded, Misuse, PeerMisbehaved};
 use crate::message::{GlobalRequest, GlobalRequestType, RequestFailure, RequestSuccess, Wire};
@@ -30,6 +30,7 @@ impl Mux {
         let refused = match (self.role, request) {
             // Any answer is a sign of life.
             (_, Type::Keepalive) => true,
+            _ if !values::global_is_possible(&request) => true,
             (Role::Server, Type::NoMoreSessions) => {
                 self.no_more_sessions = true;
                 if want_reply {
@@ -128,6 +129,7 @@ impl Mux {
     fn forwarded(&mut self, mut forward: Forward, data: &[u8]) -> Result<(), Error> {
         if forward.port == 0 {
             let port = data.first_chunk().map(|port| u32::from_be_bytes(*port));
+            let port = port.filter(|port| values::is_port(*port));
             forward.port = port.ok_or(PeerMisbehaved::Value)?;
         }
         if !self.forwards.contains(&forward) {

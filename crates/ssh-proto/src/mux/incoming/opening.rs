@@ -7,7 +7,7 @@ use super::super::channel::MAX_PAYLOAD;
 use super::super::event::ChannelEvent;
 use super::super::flow::{Flow, Half};
 use super::super::tickets::{self, OpenTicket, TicketKind};
-use super::super::{ChannelId, Mux};
+use super::super::{ChannelId, Mux, values};
 use super::{INTERNAL, Incoming};
 use crate::error::{Error, Misuse, PeerMisbehaved};
 use crate::message::{
@@ -59,6 +59,9 @@ impl Mux {
         if open.maximum_packet_size == 0 {
             return Some(ChannelOpenFailureReason::CONNECT_FAILED);
         }
+        if !values::open_is_possible(&open.channel_type) {
+            return PROHIBITED;
+        }
         if self.open + self.tickets.opens() >= self.limits().channels {
             return Some(ChannelOpenFailureReason::RESOURCE_SHORTAGE);
         }
@@ -88,19 +91,6 @@ impl Mux {
                 if asked_for { None } else { PROHIBITED }
             }
             (Role::Server, ChannelOpenType::Session) if self.no_more_sessions => PROHIBITED,
-            (
-                Role::Server,
-                ChannelOpenType::DirectTcpip {
-                    port_to_connect, ..
-                },
-            ) => {
-                let possible = u16::try_from(port_to_connect).is_ok();
-                if possible {
-                    None
-                } else {
-                    Some(ChannelOpenFailureReason::CONNECT_FAILED)
-                }
-            }
             (Role::Server, ChannelOpenType::ForwardedTcpip { .. }) => PROHIBITED,
             (Role::Server, _) => None,
         }

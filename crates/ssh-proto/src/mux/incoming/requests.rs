@@ -7,7 +7,7 @@ use super::super::event::ChannelEvent;
 use super::super::flow::{Flow, Half};
 use super::super::replies::Answer;
 use super::super::tickets::{self, RequestTicket, TicketKind, Token};
-use super::super::{ChannelId, Mux};
+use super::super::{ChannelId, Mux, values};
 use super::Incoming;
 use crate::error::{Error, Misuse, PeerMisbehaved};
 use crate::message::{ChannelFailure, ChannelRequest, ChannelRequestType, ChannelSuccess, Wire};
@@ -201,6 +201,7 @@ fn refused_by_rule(role: Role, request: &ChannelRequestType<'_>) -> bool {
     use ChannelRequestType as Type;
     match role {
         _ if matches!(request, Type::Keepalive | Type::Eow) => true,
+        _ if !values::request_is_possible(request) => true,
         Role::Client => !matches!(request, Type::XonXoff { .. } | Type::Unknown { .. }),
         Role::Server => matches!(
             request,

@@ -10,7 +10,7 @@
 //! | `sources` | the generator fails, the signer fails or lies | GI5 |
 //! | `schedules` | the peer is slow, stalls, does not read, vanishes | GI6 |
 //!
-//! Memory that is refused has a program of its own, `tests/memory`, because it has an allocator of
+//! Memory that is refused has a program of its own, `tests/refused`, because it has an allocator of
 //! its own.
 
 mod cuts;

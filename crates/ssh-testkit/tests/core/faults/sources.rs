@@ -1,5 +1,5 @@
 //! What a connection is given fails: its generator, its signer. Row GI5; memory is in
-//! `tests/memory`.
+//! `tests/refused`.
 
 use ssh_proto::config::HostKey;
 use ssh_proto::error::{End, Error};

@@ -7,7 +7,7 @@ use ssh_proto::message::{
     Unimplemented, Wire, number,
 };
 use ssh_proto::{Client, Server};
-use ssh_testkit::raw::{Bench, Offer, Stage, Subject};
+use ssh_testkit::raw::{Bench, Offer, Stage, Subject, in_every_way};
 
 const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
 
@@ -87,8 +87,10 @@ fn s1<P: Subject>() {
 
 #[test]
 fn s1_a_message_before_kexinit_is_found_out_by_its_number() {
-    s1::<Client>();
-    s1::<Server>();
+    in_every_way(|| {
+        s1::<Client>();
+        s1::<Server>();
+    });
 }
 
 fn s2<P: Subject>(number: u8) {
@@ -111,8 +113,10 @@ fn s2<P: Subject>(number: u8) {
 
 #[test]
 fn s2_a_method_message_twice() {
-    s2::<Server>(30);
-    s2::<Client>(31);
+    in_every_way(|| {
+        s2::<Server>(30);
+        s2::<Client>(31);
+    });
 }
 
 fn s3<P: Subject>() {
@@ -138,8 +142,10 @@ fn s3<P: Subject>() {
 
 #[test]
 fn s3_s4_a_channel_open_in_the_key_exchange_is_neither_kept_nor_replayed() {
-    s3::<Server>();
-    s3::<Client>();
+    in_every_way(|| {
+        s3::<Server>();
+        s3::<Client>();
+    });
 }
 
 fn rekey<P: Subject>(bench: &mut Bench<P>) {
@@ -176,8 +182,10 @@ fn s6<P: Subject>() {
 
 #[test]
 fn s6_numbers_start_again_at_each_newkeys_if_strict_and_never_otherwise() {
-    s6::<Client>();
-    s6::<Server>();
+    in_every_way(|| {
+        s6::<Client>();
+        s6::<Server>();
+    });
 }
 
 fn s7<P: Subject>() {
@@ -204,34 +212,40 @@ fn s7<P: Subject>() {
 
 #[test]
 fn s7_the_marker_counts_in_the_first_kexinit_only() {
-    s7::<Client>();
-    s7::<Server>();
+    in_every_way(|| {
+        s7::<Client>();
+        s7::<Server>();
+    });
 }
 
 #[test]
 fn s9_a_server_is_no_client() {
-    for number in [31, 33, 51, 52, 53, 60, 61, 81, 82] {
-        for stage in [Stage::Method, Stage::NewKeys] {
-            let mut bench = Bench::<Server>::at(stage, true);
-            let got = bench.raw.got.len();
-            bench.send(&[number, 0, 0, 0, 1, 2]);
-            bench.refused(&number, unexpected(number), PROTOCOL);
-            assert_eq!(bench.raw.numbers(got), [1], "nothing was computed");
+    in_every_way(|| {
+        for number in [31, 33, 51, 52, 53, 60, 61, 81, 82] {
+            for stage in [Stage::Method, Stage::NewKeys] {
+                let mut bench = Bench::<Server>::at(stage, true);
+                let got = bench.raw.got.len();
+                bench.send(&[number, 0, 0, 0, 1, 2]);
+                bench.refused(&number, unexpected(number), PROTOCOL);
+                assert_eq!(bench.raw.numbers(got), [1], "nothing was computed");
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn s9_a_client_is_no_server() {
-    for number in [30, 32, 34, 5, 50, 61] {
-        for stage in [Stage::Method, Stage::NewKeys] {
-            let mut bench = Bench::<Client>::at(stage, true);
-            let got = bench.raw.got.len();
-            bench.send(&[number, 0, 0, 0, 1, 2]);
-            bench.refused(&number, unexpected(number), PROTOCOL);
-            assert_eq!(bench.raw.numbers(got), [1], "nothing was computed");
+    in_every_way(|| {
+        for number in [30, 32, 34, 5, 50, 61] {
+            for stage in [Stage::Method, Stage::NewKeys] {
+                let mut bench = Bench::<Client>::at(stage, true);
+                let got = bench.raw.got.len();
+                bench.send(&[number, 0, 0, 0, 1, 2]);
+                bench.refused(&number, unexpected(number), PROTOCOL);
+                assert_eq!(bench.raw.numbers(got), [1], "nothing was computed");
+            }
         }
-    }
+    });
 }
 
 fn s11<P: Subject>() {
@@ -244,93 +258,116 @@ fn s11<P: Subject>() {
         let mut bench = Bench::<P>::at(Stage::Service, strict);
         bench.send(&[number::SSH_MSG_NEWKEYS]);
         bench.refused(&"twice", unexpected(21), PROTOCOL);
+
+        for early in [
+            Stage::KexInit,
+            Stage::Method,
+            Stage::Connected,
+            Stage::RekeyMethod,
+        ] {
+            let mut bench = Bench::<P>::at(early, strict);
+            bench.send(&[number::SSH_MSG_NEWKEYS]);
+            bench.refused(&early, unexpected(21), PROTOCOL);
+        }
     }
 }
 
 #[test]
-fn s11_newkeys_with_a_payload_or_twice() {
-    s11::<Client>();
-    s11::<Server>();
+fn s11_newkeys_with_a_payload_or_twice_or_early() {
+    in_every_way(|| {
+        s11::<Client>();
+        s11::<Server>();
+    });
 }
 
 #[test]
 fn s10_a_liar_gets_no_credentials() {
-    for strict in [false, true] {
-        let mut bench = Bench::<Client>::at(Stage::Method, strict);
-        bench.raw.lies = true;
-        bench.proper(Stage::Method);
-        bench.turn();
-        let kex = |e: &Error| matches!(e, Error::KeyExchange(_));
-        bench.refused(&"signature", kex, DisconnectReason::KEY_EXCHANGE_FAILED);
-        assert!(!bench.seen.log.has("HostKey"), "it was never in question");
-        nothing_leaks(&bench, "a signature over something else");
-    }
+    in_every_way(|| {
+        for strict in [false, true] {
+            let mut bench = Bench::<Client>::at(Stage::Method, strict);
+            bench.raw.lies = true;
+            bench.proper(Stage::Method);
+            bench.turn();
+            let kex = |e: &Error| matches!(e, Error::KeyExchange(_));
+            bench.refused(&"signature", kex, DisconnectReason::KEY_EXCHANGE_FAILED);
+            assert!(!bench.seen.log.has("HostKey"), "it was never in question");
+            nothing_leaks(&bench, "a signature over something else");
+        }
+    });
 }
 
 #[test]
 fn r5_no_second_exchange_before_authentication_with_a_server() {
-    for strict in [false, true] {
-        for stage in [Stage::Service, Stage::Auth] {
-            let mut bench = Bench::<Server>::at(stage, strict);
-            bench.raw.kexinit();
-            bench.turn();
-            let early = |e: &Error| {
-                matches!(
-                    e,
-                    Error::PeerMisbehaved(PeerMisbehaved::RekeyBeforeAuthentication)
-                )
-            };
-            bench.refused(&stage, early, PROTOCOL);
+    in_every_way(|| {
+        for strict in [false, true] {
+            for stage in [Stage::Service, Stage::Auth] {
+                let mut bench = Bench::<Server>::at(stage, strict);
+                bench.raw.kexinit();
+                bench.turn();
+                let early = |e: &Error| {
+                    matches!(
+                        e,
+                        Error::PeerMisbehaved(PeerMisbehaved::RekeyBeforeAuthentication)
+                    )
+                };
+                bench.refused(&stage, early, PROTOCOL);
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn r8_a_client_serves_a_second_exchange_in_the_middle_of_authentication() {
-    for strict in [false, true] {
-        for stage in [Stage::Service, Stage::Auth] {
-            let mut bench = Bench::<Client>::at(stage, strict);
-            rekey(&mut bench);
-            for next in [Stage::Service, Stage::Auth] {
-                if next >= stage {
-                    bench.proper(next);
-                    bench.turn();
+    in_every_way(|| {
+        for strict in [false, true] {
+            for stage in [Stage::Service, Stage::Auth] {
+                let mut bench = Bench::<Client>::at(stage, strict);
+                rekey(&mut bench);
+                for next in [Stage::Service, Stage::Auth] {
+                    if next >= stage {
+                        bench.proper(next);
+                        bench.turn();
+                    }
                 }
+                assert!(bench.peer.is_authenticated(), "{:?}", bench.seen.end);
             }
-            assert!(bench.peer.is_authenticated(), "{:?}", bench.seen.end);
         }
-    }
+    });
 }
 
 #[test]
 fn h11_another_host_key_in_a_rekey() {
-    let mut bench = Bench::<Client>::at(Stage::Connected, true);
-    bench.raw.host_key = [9; 32];
-    rekey(&mut bench);
-    let reason = DisconnectReason::HOST_KEY_NOT_VERIFIABLE;
-    bench.refused(&"key", |e| matches!(e, Error::HostKey(_)), reason);
+    in_every_way(|| {
+        let mut bench = Bench::<Client>::at(Stage::Connected, true);
+        bench.raw.host_key = [9; 32];
+        rekey(&mut bench);
+        let reason = DisconnectReason::HOST_KEY_NOT_VERIFIABLE;
+        bench.refused(&"key", |e| matches!(e, Error::HostKey(_)), reason);
+    });
 }
 
 #[test]
 fn p14_a_disconnect_ends_it_in_every_state_and_nothing_is_sent_back() {
-    fn with<P: Subject>() {
-        for stage in Stage::ALL.into_iter().skip(1) {
-            let mut bench = Bench::<P>::at(stage, true);
-            let got = bench.raw.got.len();
-            bench.message(&Disconnect {
-                reason_code: DisconnectReason::TOO_MANY_CONNECTIONS,
-                description: b"\x1b[2J\xff",
-                language_tag: b"",
-            });
-            let Some(End::ByPeer(peer)) = &bench.seen.end else {
-                panic!("{stage:?}: {:?}", bench.seen.end);
-            };
-            assert_eq!(peer.reason, DisconnectReason::TOO_MANY_CONNECTIONS);
-            assert!(!peer.to_string().contains('\x1b'));
-            assert_eq!(bench.raw.got.len(), got);
-            bench.closed(&stage);
+    in_every_way(|| {
+        fn with<P: Subject>() {
+            for stage in Stage::ALL.into_iter().skip(1) {
+                let mut bench = Bench::<P>::at(stage, true);
+                let got = bench.raw.got.len();
+                bench.message(&Disconnect {
+                    reason_code: DisconnectReason::TOO_MANY_CONNECTIONS,
+                    description: b"\x1b[2J\xff",
+                    language_tag: b"",
+                });
+                let Some(End::ByPeer(peer)) = &bench.seen.end else {
+                    panic!("{stage:?}: {:?}", bench.seen.end);
+                };
+                assert_eq!(peer.reason, DisconnectReason::TOO_MANY_CONNECTIONS);
+                assert!(!peer.to_string().contains('\x1b'));
+                assert_eq!(bench.raw.got.len(), got);
+                bench.closed(&stage);
+            }
         }
-    }
-    with::<Client>();
-    with::<Server>();
+        with::<Client>();
+        with::<Server>();
+    });
 }

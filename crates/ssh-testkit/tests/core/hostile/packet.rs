@@ -10,8 +10,8 @@ use ssh_proto::message::{
     ChannelData, ChannelOpen, ChannelOpenType, DisconnectReason, Ignore, Ping, Unimplemented, Wire,
 };
 use ssh_proto::time::TimeoutReason;
-use ssh_proto::{Client, Instant, Server, Wants};
-use ssh_testkit::raw::{Bench, Framing, Stage, Subject};
+use ssh_proto::{Instant, Server, Wants};
+use ssh_testkit::raw::{Bench, Framing, Stage, Subject, in_every_way};
 
 const PROTOCOL: DisconnectReason = DisconnectReason::PROTOCOL_ERROR;
 const KEX_FAILED: DisconnectReason = DisconnectReason::KEY_EXCHANGE_FAILED;
@@ -20,17 +20,6 @@ fn with<P: Subject>(set: impl FnOnce(&mut TransportConfig)) -> Bench<P> {
     let mut config = P::config();
     set(P::transport(&mut config));
     Bench::with(config, true)
-}
-
-macro_rules! both_roles {
-    ($($(#[$meta:meta])* $name:ident => $generic:ident;)+) => {$(
-        $(#[$meta])*
-        #[test]
-        fn $name() {
-            $generic::<Client>();
-            $generic::<Server>();
-        }
-    )+};
 }
 
 both_roles! {
@@ -207,7 +196,7 @@ const HANDSHAKE: [Stage; 8] = [
 fn proper<P: Subject>(stage: Stage) -> Vec<u8> {
     let mut bench = Bench::<P>::at(stage, true);
     bench.proper(stage);
-    bench.raw.last
+    bench.raw.last.clone()
 }
 
 fn is_malformed(error: &Error) -> bool {
@@ -301,7 +290,7 @@ fn n2<P: Subject>() {
     for stage in [Stage::Method, Stage::NewKeys, Stage::RekeyMethod] {
         for strict in [false, true] {
             let mut bench = Bench::<P>::at(stage, strict);
-            for _ in 0..10 {
+            for _ in 0..1000 {
                 bench.raw.kexinit();
             }
             bench.turn();
@@ -362,15 +351,17 @@ fn n3_wrong<P: Subject>() {
 
 #[test]
 fn n3_a_right_guess_is_used() {
-    let mut bench = with::<Server>(|t| {
-        t.algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
-    })
-    .up_to(Stage::KexInit);
-    bench.raw.offer.follows = true;
-    bench.raw.kexinit();
-    bench.raw.payload(&[30, 0xff]);
-    bench.turn();
-    bench.refused(&"right", is_malformed, PROTOCOL);
+    in_every_way(|| {
+        let mut bench = with::<Server>(|t| {
+            t.algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
+        })
+        .up_to(Stage::KexInit);
+        bench.raw.offer.follows = true;
+        bench.raw.kexinit();
+        bench.raw.payload(&[30, 0xff]);
+        bench.turn();
+        bench.refused(&"right", is_malformed, PROTOCOL);
+    });
 }
 
 fn n4<P: Subject>() {
@@ -441,19 +432,22 @@ fn n8<P: Subject>() {
 
 #[test]
 fn n6_each_direction_is_negotiated_on_its_own() {
-    use ssh_testkit::sim::{Pair, Session, pattern, server_config};
+    use ssh_testkit::sim::{Chunking, Pair, Session, pattern, server_config};
     let ciphers = CipherAlgorithm::ALL;
-    for (n, &up) in ciphers.iter().enumerate() {
-        let down = ciphers[(n + 1) % ciphers.len()];
-        let mut client = ClientConfig::default();
-        let a = &mut client.transport.algorithms;
-        a.ciphers_client_to_server = vec![up];
-        a.ciphers_server_to_client = vec![down];
-        a.macs_client_to_server = vec![MacAlgorithm::HmacSha512];
-        a.macs_server_to_client = vec![MacAlgorithm::HmacSha256Etm];
-        let mut app = Session::new(vec![pattern(5000, 1)]);
-        assert!(Pair::with(1, client, server_config()).run(&mut app));
-        app.check();
+    for chunking in [Chunking::Coalesced, Chunking::OneByte, Chunking::Random(99)] {
+        for (n, &up) in ciphers.iter().enumerate() {
+            let down = ciphers[(n + 1) % ciphers.len()];
+            let mut client = ClientConfig::default();
+            let a = &mut client.transport.algorithms;
+            a.ciphers_client_to_server = vec![up];
+            a.ciphers_server_to_client = vec![down];
+            a.macs_client_to_server = vec![MacAlgorithm::HmacSha512];
+            a.macs_server_to_client = vec![MacAlgorithm::HmacSha256Etm];
+            let mut app = Session::new(vec![pattern(5000, 1)]);
+            let pair = Pair::with(1, client, server_config());
+            assert!(pair.chunked(chunking.clone()).run(&mut app));
+            app.check();
+        }
     }
 }
 
