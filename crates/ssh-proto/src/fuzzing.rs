@@ -136,8 +136,7 @@ impl SendSide {
     pub fn fuzz_seal(&mut self, packet: &[u8]) -> Result<(), Error> {
         let mut packet = packet.to_vec();
         self.out.sealer.seal_as_it_is(&mut packet)?;
-        self.out.buf.raw(&packet);
-        Ok(())
+        self.out.buf.raw(&packet)
     }
 
     /// As if so many packets had been sent already under the keys in use.
