@@ -24,9 +24,10 @@ no-std:
 fuzz:
     .ci/run fuzz
 
-# What is measured of the blocking driver: bulk transfer beside ssh, one channel and eight.
+# The core beside the bare ciphers and key agreements, its instructions where valgrind is installed, and
+# the blocking driver: bulk transfer beside ssh, one channel and eight.
 bench:
-    cargo bench -p ssh-blocking --bench bulk --bench channels
+    cargo bench -p ssh-testkit -p ssh-blocking --bench core --bench bulk --bench channels
 
 # Round trips and bulk transfer of both drivers beside ssh, russh and libssh2, which are built for it.
 bench-peers:

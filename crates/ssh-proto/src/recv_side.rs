@@ -351,11 +351,13 @@ impl RecvSide {
         }))
     }
 
+    #[inline]
     fn window(&mut self, slot: u32) -> Option<&mut Window> {
         self.channels.get_mut(slot as usize)?.as_mut()
     }
 
     /// Whether so much has been received that keys should be exchanged.
+    #[inline]
     pub(crate) const fn keys_are_old(&self) -> bool {
         let used = self.opener.used();
         used.bytes >= self.limits.rekey_bytes || used.packets >= self.limits.rekey_packets
@@ -423,6 +425,7 @@ impl RecvSide {
     }
 
     /// Takes over what the sending half knows.
+    #[inline]
     pub(crate) fn follow(&mut self, view: View, status: Status, changes: u64) {
         self.view = view;
         self.status = status;

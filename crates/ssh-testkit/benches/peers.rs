@@ -2,9 +2,10 @@
 //! gibibyte each way. Ours over std and over tokio, OpenSSH's `ssh`, `russh` and `ssh2` (libssh2).
 //!
 //! ```text
-//! cargo bench -p ssh-testkit --bench peers [-- [echo] [bulk] [RUNS [TRIPS [MIB]]]]
+//! cargo bench -p ssh-testkit --bench peers [-- [echo] [bulk] [all] [no-ssh2] [RUNS [TRIPS [MIB]]]]
 //! ```
 //!
+//! With `all`, every cipher and MAC that ours and russh both have; otherwise two protections.
 //! Each client is a process of its own. Those of other people are workspaces of their own under
 //! `testdata/peers/`, built here; one that cannot be built is left out with a note. `ssh` is
 //! measured through the pipes of its standard input and output, which is how a program uses it: its
@@ -33,6 +34,18 @@ const CHILD: &str = "SSH_BENCH_CLIENT";
 const PROTECTIONS: [(&str, &str); 2] = [
     ("aes128-gcm@openssh.com", "-"),
     ("aes128-ctr", "hmac-sha2-256-etm@openssh.com"),
+];
+const AEADS: [&str; 3] = [
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+];
+const CIPHERS: [&str; 3] = ["aes128-ctr", "aes192-ctr", "aes256-ctr"];
+const MACS: [&str; 4] = [
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-512",
 ];
 /// How long one client may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -71,10 +84,19 @@ fn compare() -> Result<(), Failure> {
     let numbers: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let number = |n: usize, default| numbers.get(n).copied().unwrap_or(default);
     let (runs, trips, mib) = (number(0, 5), number(1, 20_000), number(2, 1024));
+    let said = |what: &str| words.iter().any(|word| word == what);
     let wanted = |what: &str| {
         let other = if what == "echo" { "bulk" } else { "echo" };
-        words.iter().any(|word| word == what) || !words.iter().any(|word| word == other)
+        said(what) || !said(other)
     };
+    let mut protections = PROTECTIONS.to_vec();
+    if said("all") {
+        protections = AEADS.map(|cipher| (cipher, "-")).to_vec();
+        protections.extend(
+            MACS.iter()
+                .flat_map(|mac| CIPHERS.map(|cipher| (cipher, *mac))),
+        );
+    }
     let (sshd, _) = match (Sshd::find(), OpenSshClient::find()) {
         (Ok(sshd), Ok(ssh)) => (sshd, ssh),
         (Err(missing), _) | (_, Err(missing)) => {
@@ -96,7 +118,8 @@ fn compare() -> Result<(), Failure> {
             kind: Kind::Ssh,
         },
     ];
-    for name in ["russh", "ssh2"] {
+    let without = if said("no-ssh2") { 1 } else { 2 };
+    for name in ["russh", "ssh2"].into_iter().take(without) {
         match build(name) {
             Ok(program) => all.push(Contestant {
                 name,
@@ -112,15 +135,18 @@ fn compare() -> Result<(), Failure> {
         );
         println!("| protection | client | median us | p99 us | CPU us of the client |");
         println!("|---|---|---|---|---|");
-        for protection in PROTECTIONS {
+        for protection in protections.iter().copied() {
             round(&all, &server, protection, What::Echo(trips), runs);
         }
     }
     if wanted("bulk") {
-        println!("\n{mib} MiB, CPU seconds of the client, best of {runs} runs in turns\n");
-        println!("| protection | direction | client | seconds |");
-        println!("|---|---|---|---|");
-        for protection in PROTECTIONS {
+        println!(
+            "\n{mib} MiB, CPU seconds of the client for each GiB, best of {runs} runs in turns\n"
+        );
+        let names: Vec<&str> = all.iter().map(|contestant| contestant.name).collect();
+        println!("| protection | direction | {} |", names.join(" | "));
+        println!("|---|---|{}", "---|".repeat(names.len()));
+        for protection in protections {
             for what in [What::Down(mib << 20), What::Up(mib << 20)] {
                 round(&all, &server, protection, what, runs);
             }
@@ -144,39 +170,34 @@ fn round(all: &[Contestant], server: &Server, protection: (&str, &str), what: Wh
         (cipher, "-") => cipher.to_owned(),
         (cipher, mac) => format!("{cipher} + {mac}"),
     };
-    for (contestant, results) in all.iter().zip(results) {
-        let column = |n: usize| {
-            let mut column: Vec<f64> = results.iter().filter_map(|r| r.get(n).copied()).collect();
-            column.sort_by(f64::total_cmp);
-            column
-        };
-        // Other work on the machine only adds: the best run says most, the median how much it was.
-        let shown = |n: usize| match &*column(n) {
-            [] => "-".to_owned(),
-            column => format!("{:.1} ({:.1})", column[0], column[column.len() / 2]),
-        };
-        match what {
-            What::Echo(_) => println!(
-                "| {name} | {} | {} | {} | {} |",
-                contestant.name,
-                shown(0),
-                shown(1),
-                shown(2)
-            ),
-            What::Down(_) | What::Up(_) => println!(
-                "| {name} | {} | {} | {} |",
-                if matches!(what, What::Down(_)) {
-                    "down"
-                } else {
-                    "up"
-                },
-                contestant.name,
-                column(0)
-                    .first()
-                    .map_or_else(|| "-".to_owned(), |best| format!("{best:.2}"))
-            ),
+    let column = |results: &[Vec<f64>], n: usize| {
+        let mut column: Vec<f64> = results.iter().filter_map(|r| r.get(n).copied()).collect();
+        column.sort_by(f64::total_cmp);
+        column
+    };
+    let (way, bytes) = match what {
+        What::Echo(_) => {
+            for (contestant, results) in all.iter().zip(&results) {
+                // Other work on the machine only adds: the best run says most, the median how much
+                // it was.
+                let shown = [0, 1, 2].map(|n| match &*column(results, n) {
+                    [] => "-".to_owned(),
+                    column => format!("{:.1} ({:.1})", column[0], column[column.len() / 2]),
+                });
+                println!("| {name} | {} | {} |", contestant.name, shown.join(" | "));
+            }
+            return;
         }
-    }
+        What::Down(bytes) => ("down", bytes),
+        What::Up(bytes) => ("up", bytes),
+    };
+    let gibibytes = bytes as f64 / f64::from(1 << 30);
+    let cells = results.iter().map(|results| match &*column(results, 0) {
+        [] => "-".to_owned(),
+        [best, ..] => format!("{:.2}", best / gibibytes),
+    });
+    let cells: Vec<String> = cells.collect();
+    println!("| {name} | {way} | {} |", cells.join(" | "));
 }
 
 /// Builds a client that other people wrote the better part of.

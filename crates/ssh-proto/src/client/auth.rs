@@ -316,6 +316,10 @@ impl ClientSend {
 
     /// The question to the application that is due, if any.
     pub(super) fn next_ask<'b>(&mut self, now: Instant) -> Option<ClientEvent<'b>> {
+        // Asked before every packet: the state is moved only where something comes of it.
+        if !self.has_ask() {
+            return None;
+        }
         self.go_on_waiting();
         match mem::take(&mut self.auth.state) {
             State::Idle if self.session_id().is_some() => Some(self.ask(Ask::First, now)),

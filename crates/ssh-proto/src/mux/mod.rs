@@ -192,6 +192,7 @@ impl Mux {
         })
     }
 
+    #[inline]
     fn flow(&self, id: ChannelId) -> Option<&Flow> {
         let slot = self.slots.get(id.slot as usize)?;
         slot.flow
@@ -199,6 +200,7 @@ impl Mux {
             .filter(|_| slot.generation == id.generation)
     }
 
+    #[inline]
     fn flow_mut(&mut self, id: ChannelId) -> Option<&mut Flow> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         slot.flow
@@ -411,6 +413,7 @@ impl Mux {
     }
 
     /// Whether somebody who was blocked can send now.
+    #[inline]
     pub(crate) fn next_writable(&mut self, out: &Out) -> Option<ChannelId> {
         if out.is_holding() {
             return None;
@@ -460,6 +463,7 @@ impl Mux {
     }
 
     /// The application was handed data of a channel.
+    #[inline]
     pub(crate) fn deliver(&mut self, id: ChannelId, n: usize) {
         if let Some(flow) = self.flow_mut(id) {
             flow.deliver(Some(n));

@@ -383,6 +383,7 @@ impl SendSide {
         }
     }
 
+    #[inline]
     const fn view(&self) -> View {
         View {
             role: self.role,
@@ -393,6 +394,7 @@ impl SendSide {
         }
     }
 
+    #[inline]
     fn status(&self) -> Status {
         let limits = &self.config.limits;
         let mark = if self.is_authenticated() {
@@ -437,12 +439,14 @@ impl SendSide {
     }
 
     /// Both halves learn what the other one knows.
+    #[inline]
     pub(crate) fn sync(&mut self, recv: &mut RecvSide) {
         self.heard = recv.heard();
         recv.follow(self.view(), self.status(), self.mux.changes());
     }
 
     /// What every call of `poll_event` begins with.
+    #[inline]
     pub(crate) fn begin_poll(&mut self, recv: &mut RecvSide) {
         self.mux.refuse_ignored(&mut self.out);
         self.sync(recv);
@@ -453,18 +457,13 @@ impl SendSide {
         if let Some(error) = self.out.take_failure() {
             self.fail(error);
         }
-        match core::mem::replace(&mut self.end, Ending::None) {
-            Ending::None => {}
-            Ending::Pending(end) => {
-                self.end = Ending::Reported;
-                recv.want_nothing();
-                self.sync(recv);
-                return Some(Pending::Ended(end));
-            }
-            Ending::Reported => {
-                self.end = Ending::Reported;
+        if self.has_ended() {
+            let Ending::Pending(end) = core::mem::replace(&mut self.end, Ending::Reported) else {
                 return None;
-            }
+            };
+            recv.want_nothing();
+            self.sync(recv);
+            return Some(Pending::Ended(end));
         }
         if self.gate.is_some() {
             return None;
@@ -545,6 +544,7 @@ impl SendSide {
         }
     }
 
+    #[inline]
     fn exchange_old_keys(&mut self) {
         let limits = &self.config.limits;
         let used = self.out.sealer.used();

@@ -97,6 +97,7 @@ impl View {
     }
 
     /// Judges a message by its number.
+    #[inline]
     pub(crate) fn judge(&self, number: u8) -> Verdict {
         use Verdict::{Accept, Ignore, Refuse, Unknown};
         match number {

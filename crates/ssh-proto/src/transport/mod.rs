@@ -17,6 +17,13 @@ pub(crate) use ident::{ExpectIdentification, Line};
 pub(crate) use opener::{Opener, Packet, Payload, ResetSequence};
 pub(crate) use sealer::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
 
+/// How far `length` reaches beyond a multiple of `block`, which is a power of two: a division would
+/// be a good part of what framing costs.
+pub(crate) const fn beyond(length: usize, block: usize) -> usize {
+    debug_assert!(block.is_power_of_two());
+    length & block.wrapping_sub(1)
+}
+
 /// How much one set of keys of one direction has been used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {

@@ -17,7 +17,7 @@
 //! an incomplete packet is left exactly as it arrived; a packet that fails its check is wiped;
 //! every packet counts in `seq`, and one set of keys never sees 2^32 of them.
 
-use super::Usage;
+use super::{Usage, beyond};
 use crate::crypto::CryptoError;
 use crate::crypto::cipher::OpeningKey;
 use crate::error::{Error, LimitExceeded, PeerMisbehaved};
@@ -204,7 +204,7 @@ impl Opener {
         } else {
             length
         };
-        if length < MIN_LENGTH || !aligned.is_multiple_of(block) {
+        if length < MIN_LENGTH || beyond(aligned, block) != 0 {
             return Err(PeerMisbehaved::PacketLength(declared).into());
         }
         Ok(4 + length + tag)

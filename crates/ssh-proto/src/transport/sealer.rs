@@ -4,8 +4,8 @@
 //! writes the two lengths before it, the padding and the tag behind it, and encrypts the whole
 //! where it lies. Padding comes from a stream of its own, which makes much at a time.
 
-use super::Usage;
 use super::opener::ResetSequence;
+use super::{Usage, beyond};
 use crate::crypto::cipher::SealingKey;
 use crate::error::Error;
 use crate::random::{Purpose, Streams};
@@ -93,7 +93,7 @@ impl Sealer {
         } else {
             1 + payload
         };
-        let padding = match block - aligned % block {
+        let padding = match block - beyond(aligned, block) {
             short if short < MIN_PADDING => short + block,
             enough => enough,
         };

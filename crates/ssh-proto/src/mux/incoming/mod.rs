@@ -72,6 +72,7 @@ impl Mux {
     }
 
     /// Refuses the ticket of the last event, if nobody has answered or deferred it.
+    #[inline]
     pub(crate) fn refuse_ignored(&mut self, out: &mut Out) {
         if let Some(token) = self.tickets.take_fresh() {
             self.refuse(token, out);
