@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ssh_proto::{Client, Server};
 
-use crate::policy::{Driven, Policy};
+use crate::policy::Policy;
+use crate::roles::Driven;
 use crate::side::Side;
 
 /// The least that a run reads of its input.

@@ -5,21 +5,28 @@
 //! each asserts stands in `docs/fuzzing.md`. The same bytes always do the same: randomness and
 //! time come from the input.
 
+mod api;
 mod bytes;
+mod cells;
 mod keys;
 mod message;
+mod negotiation;
 mod packet;
 mod policy;
 mod random;
+pub mod reach;
+mod roles;
 pub mod seeds;
 mod side;
 mod split;
 mod valid;
 mod wire;
 
+pub use api::api;
 pub use bytes::{client_bytes, identification, server_bytes};
 pub use keys::{authorized_keys, known_hosts, private_key};
 pub use message::{message_arbitrary, messages};
+pub use negotiation::negotiation;
 pub use packet::packets;
 pub use split::any_split;
 pub use valid::{client_valid, server_valid};
@@ -35,11 +42,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message_arbitrary", message_arbitrary),
     ("identification", identification),
     ("packets", packets),
+    ("negotiation", negotiation),
     ("client_bytes", client_bytes),
     ("server_bytes", server_bytes),
     ("client_valid", client_valid),
     ("server_valid", server_valid),
     ("any_split", any_split),
+    ("api", api),
     ("known_hosts", known_hosts),
     ("authorized_keys", authorized_keys),
     ("private_key", private_key),

@@ -9,8 +9,9 @@ use ssh_proto::message::{Message, TABLE};
 use ssh_proto::random::Random as _;
 use ssh_proto::{Client, Server};
 
-use crate::policy::Driven;
+use crate::cells;
 use crate::random::Fixed;
+use crate::roles::Driven;
 use crate::valid::Pair;
 
 /// One file of a corpus: the target, a name, the contents.
@@ -23,6 +24,8 @@ pub fn all() -> Vec<Seed> {
     of_connections(&mut seeds);
     of_files(&mut seeds);
     of_misuse(&mut seeds);
+    of_applications(&mut seeds);
+    cells::all(&mut seeds);
     for (name, bytes) in [
         ("plain", &b"SSH-2.0-OpenSSH_9.9\r\n"[..]),
         ("comment", b"SSH-2.0-x_1 some comment \n"),
@@ -136,6 +139,41 @@ fn of_misuse(seeds: &mut Vec<Seed>) {
         seeds.push((target, "misuse_flood".into(), flood.clone()));
         let tickets = [&[0, 4][..], &tickets].concat();
         seeds.push((target, "misuse_tickets".into(), tickets));
+    }
+}
+
+/// Two applications and what they do: see `api::operate`.
+fn of_applications(seeds: &mut Vec<Seed>) {
+    // Each opens channels, sends, asks and closes, and all that is written arrives.
+    let mut policy = Vec::new();
+    for action in 0..8 {
+        policy.extend([1, action, 0, 0, 200]);
+    }
+    for on_channel in 0..18 {
+        policy.extend([15, 0, on_channel, 0, 100]);
+    }
+    let n = policy.len() as u8;
+    let both = [&[n][..], &policy, &[n], &policy].concat();
+    let talk = [0x04, 0x14, 0x00, 0x10].repeat(24);
+    let odd = [&[0x04, 0x14, 0x09, 0x19, 0x0a, 0x1a, 0x0d, 0x1d, 0x00, 0x10][..]]
+        .concat()
+        .repeat(6);
+    let clock = [
+        0x07, 0, 0, 1, 0, 3, 0x06, 0x16, 0x17, 9, 0, 0, 0, 0, 0x00, 0x10,
+    ]
+    .repeat(6);
+    for config in [0, 1, 8, 9, 64, 65] {
+        for (name, turns) in [("whole", 5), ("apart", 0xc5), ("early", 0), ("auth", 0x22)] {
+            for (what, operations) in [("talk", &talk), ("odd", &odd), ("clock", &clock)] {
+                let bytes = [&[config, turns][..], &both, operations].concat();
+                seeds.push(("api", format!("{what}_{name}_{config:02x}"), bytes));
+            }
+        }
+    }
+    for seed in 0..24 {
+        let mut bytes = vec![0; 90];
+        let _ = Fixed(seed).fill(&mut bytes);
+        seeds.push(("negotiation", format!("random_{seed:02}"), bytes));
     }
 }
 

@@ -1,11 +1,17 @@
 //! One connection with its receive buffer and its clock, and what must hold whatever it is fed.
 
+use std::fmt::{self, Debug, Display, Write as _};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use ssh_proto::error::{End, Error};
-use ssh_proto::{Instant, PeerEvent, RecvBuf, SendSide, Wants};
+use ssh_proto::{
+    Batch, ChannelEvent, Instant, Opened, Peer, PeerEvent, PeerSend as _, RecvBuf, RecvSide,
+    SendSide, Wants,
+};
 
-use crate::policy::{Driven, Policy, after, window};
+use crate::policy::Policy;
+use crate::roles::{Driven, window};
 
 /// More events than any input of a fuzzer makes without going round in circles.
 const MAX_EVENTS: usize = 200_000;
@@ -17,20 +23,26 @@ const MOST_OUTPUT: usize = 192 * 1024;
 const MOST_PACKET: usize = 256 * 1024;
 
 /// A connection under test.
-#[derive(Debug)]
-pub(crate) struct Side<'u, P> {
-    pub(crate) peer: P,
+pub(crate) struct Side<'u, P: Peer> {
+    pub(crate) peer: Joint<P>,
     pub(crate) policy: Policy<'u>,
     pub(crate) now: Instant,
     /// Reads give no more than this at a time.
     pub(crate) chunk: usize,
+    /// Every so many reads they give one byte more, so that a long stream in small pieces takes no
+    /// time to speak of; 0 for never.
+    pub(crate) chunk_grows: usize,
     /// Whether the peer has closed the transport.
     pub(crate) closed: bool,
     /// What happened, if it is to be kept.
     pub(crate) log: Option<Vec<String>>,
+    /// The peer is one of ours as well, and nobody has meddled with what it sends: then it breaks
+    /// no rule.
+    pub(crate) peer_is_honest: bool,
     rx: RecvBuf,
     inbox: Vec<u8>,
     read: usize,
+    reads: usize,
     events: usize,
     /// `Ended` has been reported.
     ended: bool,
@@ -40,18 +52,35 @@ impl<'u, P: Driven> Side<'u, P> {
     pub(crate) fn new(config: u8, mut policy: Policy<'u>) -> Self {
         policy.window = window(config);
         Self {
-            peer: P::make(config),
+            peer: Joint::Whole(P::make(config)),
             policy,
             now: Instant::EPOCH,
             chunk: usize::MAX,
+            chunk_grows: 0,
             closed: false,
             log: None,
+            peer_is_honest: false,
             rx: RecvBuf::new(),
             inbox: Vec::new(),
             read: 0,
+            reads: 0,
             events: 0,
             ended: false,
         }
+    }
+
+    /// Parts with the two halves: they are driven apart from now on.
+    pub(crate) fn part(&mut self) {
+        // What stands in its place meanwhile is never driven.
+        let joint = std::mem::replace(&mut self.peer, Joint::Whole(P::make(0)));
+        self.policy.apart = true;
+        self.peer = match joint {
+            Joint::Whole(peer) => {
+                let (recv, send) = peer.split();
+                Joint::Apart(recv, send)
+            }
+            apart => apart,
+        };
     }
 
     pub(crate) fn send(&mut self) -> &mut SendSide {
@@ -77,6 +106,12 @@ impl<'u, P: Driven> Side<'u, P> {
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.peer.take_output(&mut out);
+        if self.peer.has_output() {
+            // Room may have let something more go out: old keys are exchanged when output moves.
+            let mut more = Vec::new();
+            self.peer.take_output(&mut more);
+            out.append(&mut more);
+        }
         assert!(
             out.len() <= MOST_OUTPUT + SLACK,
             "{} bytes of output",
@@ -88,7 +123,12 @@ impl<'u, P: Driven> Side<'u, P> {
 
     /// Lets the clock go on.
     pub(crate) fn pass(&mut self, by: Duration) {
-        self.now = after(self.now, by);
+        self.at(Instant::new(self.now.since_epoch().saturating_add(by)));
+    }
+
+    /// Lets it be `now`, which may be earlier than it was.
+    pub(crate) fn at(&mut self, now: Instant) {
+        self.now = now;
         self.peer.handle_timeout(self.now);
         let next = self.peer.poll_timeout(self.now);
         assert_eq!(next.is_some(), self.peer.timeout_reason().is_some());
@@ -130,6 +170,10 @@ impl<'u, P: Driven> Side<'u, P> {
                     spare[..n].copy_from_slice(&unread[..n]);
                     self.rx.filled(n);
                     self.read += n;
+                    self.reads += 1;
+                    if self.chunk_grows > 0 && self.reads.is_multiple_of(self.chunk_grows) {
+                        self.chunk = self.chunk.saturating_add(1);
+                    }
                     if self.read == self.inbox.len() {
                         (self.read, self.inbox) = (0, Vec::new());
                     }
@@ -147,7 +191,6 @@ impl<'u, P: Driven> Side<'u, P> {
     fn event(&mut self) -> bool {
         let event = self.peer.poll_event(&mut self.rx.batch(), self.now);
         let Some(event) = event else { return false };
-        let event: PeerEvent<'_> = event.into();
         assert!(!self.ended, "after the end: {event:?}");
         self.events += 1;
         assert!(self.events < MAX_EVENTS, "round in circles: {event:?}");
@@ -157,13 +200,16 @@ impl<'u, P: Driven> Side<'u, P> {
         if let PeerEvent::Ended(end) = &event {
             self.ended = true;
             assert!(self.peer.has_ended());
-            let shown = end.to_string();
-            assert!(!shown.chars().any(char::is_control), "{shown:?}");
-            if let End::Error(Error::Internal(what)) = end {
-                panic!("internal: {what}");
+            assert_one_line(end);
+            match end {
+                End::Error(Error::Internal(what)) => panic!("internal: {what}"),
+                End::Error(
+                    error @ (Error::PeerMisbehaved(_) | Error::Malformed(_) | Error::Integrity),
+                ) if self.peer_is_honest => panic!("an honest peer is blamed: {error}"),
+                _ => {}
             }
         }
-        self.peer.answer(event, &mut self.policy);
+        P::answer(&mut self.peer, event, &mut self.policy);
         true
     }
 
@@ -190,4 +236,112 @@ impl<'u, P: Driven> Side<'u, P> {
         }
         assert!(self.events < MAX_EVENTS, "round in circles: {wants:?}");
     }
+}
+
+/// A connection with one owner, or its two halves.
+pub(crate) enum Joint<P: Peer> {
+    Whole(P),
+    Apart(RecvSide, P::Send),
+}
+
+impl<P: Peer> Joint<P> {
+    fn poll_event<'b>(&mut self, batch: &mut Batch<'b>, now: Instant) -> Option<PeerEvent<'b>> {
+        let (recv, send) = match self {
+            Self::Whole(peer) => return peer.poll_event(batch, now).map(Into::into),
+            Self::Apart(recv, send) => (recv, send),
+        };
+        send.begin_poll(recv);
+        loop {
+            if let Some(event) = send.pending_event(recv, now) {
+                return Some(event.into());
+            }
+            match recv.open(batch) {
+                Some(Opened::Data {
+                    channel,
+                    stream,
+                    data,
+                }) => {
+                    return Some(PeerEvent::Channel(ChannelEvent::Data {
+                        channel,
+                        stream,
+                        data,
+                    }));
+                }
+                Some(Opened::Control(control)) => {
+                    if let Some(event) = send.apply(control, recv, now) {
+                        return Some(event.into());
+                    }
+                }
+                Some(other) => panic!("{other:?}"),
+                None => {
+                    let channel = send.poll_writable()?;
+                    return Some(PeerEvent::Channel(ChannelEvent::Writable { channel }));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn wants(&self) -> Wants {
+        match self {
+            Self::Whole(peer) => peer.wants(),
+            Self::Apart(recv, _) => recv.wants(),
+        }
+    }
+
+    fn need(&self) -> usize {
+        match self {
+            Self::Whole(peer) => peer.need(),
+            Self::Apart(recv, _) => recv.need(),
+        }
+    }
+
+    fn close_input(&mut self) {
+        match self {
+            Self::Whole(peer) => peer.close_input(),
+            Self::Apart(recv, _) => recv.close_input(),
+        }
+    }
+}
+
+impl<P: Peer> Deref for Joint<P> {
+    type Target = P::Send;
+
+    fn deref(&self) -> &P::Send {
+        match self {
+            Self::Whole(peer) => peer,
+            Self::Apart(_, send) => send,
+        }
+    }
+}
+
+impl<P: Peer> DerefMut for Joint<P> {
+    fn deref_mut(&mut self) -> &mut P::Send {
+        match self {
+            Self::Whole(peer) => peer,
+            Self::Apart(_, send) => send,
+        }
+    }
+}
+
+/// What is shown to people holds no control characters.
+pub(crate) fn assert_one_line(shown: &impl Display) {
+    assert_printable(format_args!("{shown}"));
+}
+
+/// The same of what is shown to programmers.
+pub(crate) fn assert_debug_is_one_line(shown: &impl Debug) {
+    assert_printable(format_args!("{shown:?}"));
+}
+
+fn assert_printable(shown: fmt::Arguments<'_>) {
+    struct Printable;
+
+    impl fmt::Write for Printable {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+            Ok(())
+        }
+    }
+
+    assert_eq!(Printable.write_fmt(shown), Ok(()));
 }

@@ -7,7 +7,8 @@
 use ssh_proto::{Client, Server};
 
 use crate::bytes::Header;
-use crate::policy::{Driven, Policy};
+use crate::policy::Policy;
+use crate::roles::Driven;
 use crate::side::Side;
 use crate::valid::Pair;
 
@@ -54,6 +55,7 @@ fn replay<P: Driven>(
     let mut side = Side::<P>::new(header.config, Policy::new(header.policy));
     side.log = Some(Vec::new());
     side.chunk = chunk;
+    side.chunk_grows = 64;
     side.arrive(stream);
     let mut output = Vec::new();
     for _ in 0..100 {

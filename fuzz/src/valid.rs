@@ -16,7 +16,8 @@ use ssh_proto::message::Message;
 use ssh_proto::{Client, Server};
 
 use crate::bytes::{Header, finish};
-use crate::policy::{Driven, Policy, assert_strangers_ticket_is_refused};
+use crate::policy::{Policy, assert_strangers_ticket_is_refused};
+use crate::roles::Driven;
 use crate::side::Side;
 
 /// More of them find nothing that fewer do not, and take longer.
@@ -39,11 +40,13 @@ fn run<V: Driven, A: Driven>(data: &[u8]) {
 }
 
 /// The connection under test and the one that attacks it.
-pub(crate) struct Pair<'u, V, A> {
+pub(crate) struct Pair<'u, V: Driven, A: Driven> {
     pub(crate) victim: Side<'u, V>,
     pub(crate) attacker: Side<'static, A>,
     /// Everything that the victim was sent.
     pub(crate) sent: Vec<u8>,
+    /// What the attacker has written and nobody has delivered.
+    kept_back: Vec<u8>,
 }
 
 impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
@@ -52,6 +55,7 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
             victim: Side::new(config, Policy::friendly()),
             attacker: Side::new(config, Policy::friendly()),
             sent: Vec::new(),
+            kept_back: Vec::new(),
         }
     }
 
@@ -60,7 +64,7 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
         let header = Header::read(data)?;
         let mut u = Unstructured::new(header.rest);
         let mut pair = Self::new(header.config);
-        pair.reach(u.arbitrary::<u8>().ok()? % 5);
+        pair.reach(u.arbitrary::<u8>().ok()? % 7);
         pair.victim.policy.choices = Unstructured::new(header.policy);
         pair.attacker.policy.hoards = true;
         for _ in 0..MAX_OPERATIONS {
@@ -74,13 +78,20 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
     }
 
     /// 0: nothing was sent. 1: the victim has keys. 2: authentication has begun. 3: connected, with
-    /// a channel. 4: the victim has begun to exchange keys once more.
+    /// a channel. 4: the victim has begun to exchange keys once more. 5: the victim knows who the
+    /// other one is, and its KEXINIT was lost. 6: as 2, and the attacker decides nothing any more.
     fn reach(&mut self, phase: u8) {
+        if phase == 5 {
+            let mut output = self.attacker.take();
+            let line = output.iter().position(|b| *b == b'\n');
+            output.truncate(line.map_or(0, |end| end + 1));
+            return self.hand_over(&output);
+        }
         for _ in 0..20 {
             let there = match phase {
                 0 => true,
                 1 => self.victim.peer.session_id().is_some(),
-                2 => self.attacker.peer.session_id().is_some(),
+                2 | 6 => self.attacker.peer.session_id().is_some(),
                 _ => !self.victim.policy.channels.is_empty(),
             };
             if there {
@@ -88,7 +99,10 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
             }
             self.turn();
         }
-        if phase >= 3 {
+        if phase == 6 {
+            // Whatever it is asked next, it lets go of the token.
+            self.attacker.policy.choices = Unstructured::new(&[5; 32]);
+        } else if phase >= 3 {
             for _ in 0..3 {
                 self.turn();
             }
@@ -107,14 +121,19 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
     }
 
     fn deliver(&mut self) {
-        let output = self.attacker.take();
-        self.sent.extend_from_slice(&output);
-        self.victim.arrive(&output);
+        let mut output = mem::take(&mut self.kept_back);
+        output.append(&mut self.attacker.take());
+        self.hand_over(&output);
+    }
+
+    fn hand_over(&mut self, output: &[u8]) {
+        self.sent.extend_from_slice(output);
+        self.victim.arrive(output);
         self.victim.drive();
     }
 
     fn operate(&mut self, u: &mut Unstructured<'_>) {
-        match u.arbitrary::<u8>().unwrap_or(0) % 10 {
+        match u.arbitrary::<u8>().unwrap_or(0) % 11 {
             0..=2 => self.send_message(u),
             3 => {
                 let n = usize::from(u.arbitrary::<u16>().unwrap_or(0)).min(u.len());
@@ -136,6 +155,13 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
                 0 => self.victim.pass_to_deadline(),
                 n => self.victim.pass(Duration::from_secs(1 << (4 * n))),
             },
+            9 => {
+                let mut output = mem::take(&mut self.kept_back);
+                output.append(&mut self.attacker.take());
+                let n = usize::from(u.arbitrary::<u16>().unwrap_or(0)).min(output.len());
+                self.kept_back = output.split_off(n);
+                self.hand_over(&output);
+            }
             _ => {
                 if let Some(ticket) = self.attacker.policy.tickets.pop() {
                     assert_strangers_ticket_is_refused(self.victim.send(), ticket);

@@ -3,21 +3,28 @@
 //!
 //! A fuzzer cannot guess a valid MAC. [`Packets`] seals and opens single packets under keys that
 //! everybody knows, and [`SendSide::fuzz_send`] seals whatever it is told under the keys of a live
-//! connection, so that everything behind the MAC can be reached. What must hold is asserted by the
-//! targets, not here.
+//! connection, so that everything behind the MAC can be reached. [`record`] tells which messages
+//! came to which [`Gate`], so that it can be counted whether all of them have, and [`negotiate`] is the choice of
+//! algorithms by itself. What must hold is asserted by the targets, not here.
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use zeroize::Zeroizing;
 
-use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
+use crate::algorithm::{Algorithms, CipherAlgorithm, MacAlgorithm};
 use crate::crypto::cipher::{OpeningKey, SealingKey};
 use crate::error::Error;
+use crate::kex::{Negotiated, NegotiationReport};
+use crate::message::KexInit;
+use crate::message::number::{SSH_MSG_KEX_ECDH_INIT, SSH_MSG_KEX_ECDH_REPLY, SSH_MSG_NEWKEYS};
 use crate::random::{Random, RandomError, Streams};
 use crate::recv::{Batch, Consumed};
 use crate::send_side::SendSide;
-use crate::transport::{MAX_OVERHEAD, Opener, PAYLOAD_OFFSET, Packet, ResetSequence, Sealer};
+use crate::transport::{
+    MAX_OVERHEAD, Opener, PAYLOAD_OFFSET, Packet, Phase, ResetSequence, Role, Sealer, Verdict, View,
+};
 
 /// One direction of a transport in one cipher mode: what seals and what opens.
 #[derive(Debug)]
@@ -143,6 +150,102 @@ impl SendSide {
     pub fn fuzz_sent(&mut self, packets: u32) {
         self.out.sealer.pretend(packets);
     }
+}
+
+std::thread_local! {
+    static JUDGED: RefCell<Option<Vec<Judged>>> = const { RefCell::new(None) };
+}
+
+/// A payload that came to the gate of a connection.
+#[derive(Debug)]
+pub struct Judged {
+    /// The gate as it was.
+    pub gate: Gate,
+    /// With the number of the message in front.
+    pub payload: Vec<u8>,
+}
+
+/// Every payload that comes to the gate of a connection of this thread while `run` runs.
+pub fn record(run: impl FnOnce()) -> Vec<Judged> {
+    JUDGED.set(Some(Vec::new()));
+    run();
+    JUDGED.take().unwrap_or_default()
+}
+
+pub(crate) fn judged(view: View, payload: &[u8]) {
+    JUDGED.with_borrow_mut(|judged| {
+        if let Some(judged) = judged {
+            judged.push(Judged {
+                gate: Gate(view),
+                payload: payload.to_vec(),
+            });
+        }
+    });
+}
+
+/// What a connection may receive in one of its states.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate(View);
+
+impl Gate {
+    /// One for every state of a connection with a peer that keeps strict key exchange.
+    pub fn all(role: Role) -> [Self; 8] {
+        let reply = match role {
+            Role::Client => SSH_MSG_KEX_ECDH_REPLY,
+            Role::Server => SSH_MSG_KEX_ECDH_INIT,
+        };
+        [
+            (Phase::KexInit, None),
+            (Phase::Kex, Some(reply)),
+            (Phase::Kex, Some(SSH_MSG_NEWKEYS)),
+            (Phase::Service, None),
+            (Phase::Auth, None),
+            (Phase::Connected, None),
+            (Phase::Connected, Some(reply)),
+            (Phase::Connected, Some(SSH_MSG_NEWKEYS)),
+        ]
+        .map(|(phase, kex)| {
+            Self(View {
+                phase,
+                kex,
+                strict: phase != Phase::KexInit,
+                ..View::new(role)
+            })
+        })
+    }
+
+    /// The side that receives.
+    pub const fn role(&self) -> Role {
+        self.0.role
+    }
+
+    /// A name for the state.
+    pub const fn state(&self) -> &'static str {
+        match (self.0.phase, self.0.kex) {
+            (Phase::KexInit, _) => "start",
+            (Phase::Kex, Some(SSH_MSG_NEWKEYS)) => "keys",
+            (Phase::Kex, _) => "kex",
+            (Phase::Service, _) => "service",
+            (Phase::Auth, _) => "auth",
+            (Phase::Connected, None) => "connected",
+            (Phase::Connected, Some(SSH_MSG_NEWKEYS)) => "rekey, keys",
+            (Phase::Connected, Some(_)) => "rekey",
+        }
+    }
+
+    /// Whether a message of this number goes past the gate.
+    pub fn accepts(&self, number: u8) -> bool {
+        self.0.judge(number) == Verdict::Accept
+    }
+}
+
+/// What comes of two sets of lists, and the report of it.
+pub fn negotiate(
+    role: Role,
+    ours: &Algorithms,
+    theirs: &KexInit<'_>,
+) -> (Option<Negotiated>, NegotiationReport) {
+    crate::kex::negotiate::negotiate(role, ours, theirs)
 }
 
 /// Every pair of cipher and MAC.

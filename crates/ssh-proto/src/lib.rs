@@ -128,7 +128,7 @@
 )]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "internal-fuzzing"))]
 extern crate std;
 
 pub mod algorithm;

@@ -293,6 +293,8 @@ impl RecvSide {
         if authenticated && used.bytes > self.limits.rekey_bytes_hard {
             return Err(LimitExceeded::RekeyIgnored.into());
         }
+        #[cfg(feature = "internal-fuzzing")]
+        crate::fuzzing::judged(self.view, payload.bytes);
         match self.view.judge(payload.number) {
             Verdict::Accept => self.accept(payload, authenticated).map(Some),
             Verdict::Ignore => Ok(Some(Next::Again)),

@@ -17,6 +17,7 @@ pub(crate) mod error;
 pub(crate) mod generator;
 pub(crate) mod hash;
 pub(crate) mod mac;
+mod memo;
 pub(crate) mod sign;
 pub(crate) mod verify;
 

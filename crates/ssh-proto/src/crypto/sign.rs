@@ -9,7 +9,7 @@ use core::fmt;
 use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{CryptoError, hash::HashAlgorithm, verify};
+use super::{CryptoError, hash::HashAlgorithm, memo::remembered, verify};
 use crate::{
     random::{Random, RandomError},
     wire::Mpint,
@@ -24,7 +24,7 @@ impl Ed25519Key {
     /// From the seed, the 32 bytes that RFC 8032 calls the private key.
     pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
         Self {
-            key: ed25519_dalek::SigningKey::from_bytes(seed),
+            key: remembered!("ed25519 key", [seed]; ed25519_dalek::SigningKey::from_bytes(seed)),
         }
     }
 
@@ -45,10 +45,12 @@ impl Ed25519Key {
     pub(crate) fn sign(&self, message: &[u8]) -> Result<[u8; 64], CryptoError> {
         use ed25519_dalek::Signer as _;
 
-        self.key
-            .try_sign(message)
-            .map(|signature| signature.to_bytes())
-            .map_err(|_| CryptoError::Internal)
+        remembered!("ed25519 sign", [&*self.seed(), message]; {
+            self.key
+                .try_sign(message)
+                .map(|signature| signature.to_bytes())
+                .map_err(|_| CryptoError::Internal)
+        })
     }
 }
 

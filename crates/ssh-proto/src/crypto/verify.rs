@@ -8,7 +8,7 @@ use ring::signature::{
     RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-use super::{CryptoError, hash::HashAlgorithm};
+use super::{CryptoError, hash::HashAlgorithm, memo::remembered};
 use crate::wire::Mpint;
 
 /// Bytes of a P-256 scalar or coordinate.
@@ -25,11 +25,13 @@ pub(crate) fn ed25519(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), CryptoError> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(public).map_err(|_| CryptoError::Key)?;
-    let signature =
-        ed25519_dalek::Signature::from_slice(signature).map_err(|_| CryptoError::Signature)?;
-    key.verify_strict(message, &signature)
-        .map_err(|_| CryptoError::Signature)
+    remembered!("ed25519 verify", [public, message, signature]; {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(public).map_err(|_| CryptoError::Key)?;
+        let signature =
+            ed25519_dalek::Signature::from_slice(signature).map_err(|_| CryptoError::Signature)?;
+        key.verify_strict(message, &signature)
+            .map_err(|_| CryptoError::Signature)
+    })
 }
 
 /// Verifies an ECDSA signature over P-256 with SHA-256.

@@ -18,7 +18,7 @@
 //! and puts the next one in; a state that fails leaves `Idle` behind and the connection ends.
 
 mod derive;
-mod negotiate;
+pub(crate) mod negotiate;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

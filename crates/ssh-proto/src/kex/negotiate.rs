@@ -220,7 +220,7 @@ impl fmt::Display for OrNone<'_> {
 }
 
 /// Negotiates. `strict_kex` is left for the caller to decide, since it depends on the past.
-pub(super) fn negotiate(
+pub(crate) fn negotiate(
     role: Role,
     ours: &Algorithms,
     theirs: &KexInit<'_>,

@@ -219,7 +219,8 @@ impl SendSide {
         self.gate.is_some()
     }
 
-    /// How many channels are open or opening.
+    /// How many channels are open or opening, as `Limits::channels` counts them: one that was closed
+    /// before it was open has no id any more, and counts until the peer has answered.
     pub const fn channels(&self) -> usize {
         self.mux.len()
     }
@@ -238,6 +239,10 @@ impl SendSide {
 
     /// Does what is due at `now`. An event may follow.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.has_ended() {
+            // Tickets may still be out, and nobody waits for the answers.
+            return;
+        }
         self.time_tickets();
         while let Some(timer) = self.timers.expired(now) {
             match timer {

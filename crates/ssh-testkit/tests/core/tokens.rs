@@ -15,7 +15,7 @@ use ssh_proto::message::{
 use ssh_proto::mux::{GlobalTicket, OpenTicket, RequestTicket};
 use ssh_proto::server::{AuthDecision, AuthEvent, KeyOffer, ServerEvent};
 use ssh_proto::time::TimeoutReason;
-use ssh_proto::{ChannelEvent, Client, GlobalEvent, Server, Wants};
+use ssh_proto::{ChannelEvent, Client, GlobalEvent, Instant, Server, Wants};
 use ssh_testkit::raw::{Bench, Stage, Subject, key_blob, sign, with_seed};
 use ssh_testkit::sim::key;
 
@@ -407,7 +407,7 @@ fn a_gate_that_nobody_answers_ends_the_connection_and_a_late_answer_is_misuse() 
 fn the_clock_of_the_peer_stands_still_while_a_gate_is_out() {
     let (mut bench, token) = decision();
     // 119 s of thinking, of which none counts as the client's.
-    bench.now = ssh_proto::Instant::new(Duration::from_secs(119));
+    bench.now = Instant::new(Duration::from_secs(119));
     assert!(bench.peer.poll_timeout(bench.now) > Some(bench.now));
     bench.peer.handle_timeout(bench.now);
     bench.turn();
@@ -426,4 +426,14 @@ fn nothing_is_read_while_a_gate_is_out() {
         bench.turn_with(|_, event, _| panic!("{event:?}"));
     }
     assert_eq!(bench.peer.wants(), Wants::Answer);
+}
+
+#[test]
+fn after_the_end_a_ticket_that_is_out_is_no_deadline() {
+    let (mut bench, ticket) = open_ticket(true);
+    bench.peer.disconnect(DisconnectReason::BY_APPLICATION, "");
+    bench.peer.handle_timeout(Instant::EPOCH);
+    assert_eq!(bench.peer.timeout_reason(), None);
+    assert_eq!(bench.peer.poll_timeout(Instant::EPOCH), None);
+    assert_eq!(bench.peer.accept_channel(ticket), Err(Misuse::Ended));
 }

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::{
-    crypto::CryptoError,
+    crypto::{CryptoError, memo::remembered},
     random::{Purpose, Streams},
 };
 
@@ -31,7 +31,8 @@ impl Ephemeral {
 
     /// The public value.
     pub(super) fn public(&self) -> [u8; PUBLIC_LEN] {
-        MontgomeryPoint::mul_base_clamped(*self.scalar).to_bytes()
+        remembered!("x25519 base", [&*self.scalar];
+            MontgomeryPoint::mul_base_clamped(*self.scalar).to_bytes())
     }
 
     /// The secret shared with the owner of `peer`, a public value.
@@ -41,8 +42,8 @@ impl Ephemeral {
     //# the received public keys are not the expected lengths.
     pub(super) fn agree(&self, peer: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
         let peer: [u8; PUBLIC_LEN] = peer.try_into().map_err(|_| CryptoError::PeerShare)?;
-        let secret = MontgomeryPoint(peer).mul_clamped(*self.scalar);
-        let secret = Zeroizing::new(secret.to_bytes());
+        let secret = Zeroizing::new(remembered!("x25519", [&*self.scalar, &peer];
+            MontgomeryPoint(peer).mul_clamped(*self.scalar).to_bytes()));
         // A point of low order makes it zero whatever our scalar is.
         if secret.ct_eq(&[0; 32]).into() {
             return Err(CryptoError::PeerShare);

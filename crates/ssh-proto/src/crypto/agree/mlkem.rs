@@ -21,6 +21,7 @@ use crate::{
     crypto::{
         CryptoError,
         hash::{Digest, Hash, HashAlgorithm},
+        memo::remembered,
     },
     random::{Purpose, Streams},
     wire::Sink as _,
@@ -44,7 +45,7 @@ impl Ephemeral {
         let mut seed = Zeroizing::new([0; 64]);
         streams.fill(Purpose::Kex, seed.as_mut());
         let mut array = ml_kem::Seed::from(*seed);
-        let kem = DecapsulationKey::from_seed(array);
+        let kem = remembered!("ML-KEM key", [&*seed]; DecapsulationKey::from_seed(array));
         array.zeroize();
         let curve = curve25519::Ephemeral::generate(streams);
 
@@ -60,7 +61,10 @@ impl Ephemeral {
             .split_first_chunk::<CIPHERTEXT_LEN>()
             .ok_or(CryptoError::PeerShare)?;
         let classical = self.curve.agree(curve)?;
-        let mut post_quantum = self.kem.decapsulate(&(*ciphertext).into());
+        let mut post_quantum = remembered!(
+            "ML-KEM decapsulate", [&self.kem.encapsulation_key().to_bytes(), ciphertext];
+            self.kem.decapsulate(&(*ciphertext).into())
+        );
         let secret = combine(&post_quantum, &classical);
         post_quantum.zeroize();
         Ok(secret)
@@ -82,7 +86,8 @@ pub(super) fn respond(
         .split_first_chunk::<ENCAPSULATION_KEY_LEN>()
         .ok_or(CryptoError::PeerShare)?;
     // Refuses coefficients that are not reduced: the modulus check of FIPS 203 section 7.2.
-    let key = EncapsulationKey::new(&(*key).into()).map_err(|_| CryptoError::PeerShare)?;
+    let key = remembered!("ML-KEM public", [key]; EncapsulationKey::new(&(*key).into()))
+        .map_err(|_| CryptoError::PeerShare)?;
     let private = curve25519::Ephemeral::generate(streams);
     let classical = private.agree(curve)?;
     let (ciphertext, mut post_quantum) = key.encapsulate_with_rng(streams.kex());
