@@ -67,7 +67,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         first_kex_packet_follows: u.arbitrary()?,
         reserved: 0,
     };
-    let (agreed, report) = negotiate(role, &ours, &message);
+    let (agreed, report) = negotiate(role, &ours, &message).expect("memory");
     let split = |list: &String| {
         let names = list.split(',').filter(|name| !name.is_empty());
         names.map(str::to_owned).collect::<Vec<_>>()

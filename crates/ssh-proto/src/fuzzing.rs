@@ -240,12 +240,16 @@ impl Gate {
 }
 
 /// What comes of two sets of lists, and the report of it.
+///
+/// # Errors
+///
+/// [`Error::Memory`], where there is none for the report.
 pub fn negotiate(
     role: Role,
     ours: &Algorithms,
     theirs: &KexInit<'_>,
-) -> (Option<Negotiated>, NegotiationReport) {
-    crate::kex::negotiate::negotiate(role, ours, theirs)
+) -> Result<(Option<Negotiated>, NegotiationReport), Error> {
+    Ok(crate::kex::negotiate::negotiate(role, ours, theirs)?)
 }
 
 /// Every pair of cipher and MAC.

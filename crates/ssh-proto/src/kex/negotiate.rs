@@ -409,7 +409,7 @@ mod tests {
         let (negotiated, looked_at) = bytes_looked_at(|| {
             let theirs = KexInit::decode(&payload).unwrap();
             guess_is_right(&ours, &theirs);
-            negotiate(role, &ours, &theirs).0
+            negotiate(role, &ours, &theirs).unwrap().0
         });
         assert_eq!(negotiated, None, "nothing in common");
         (looked_at, payload.len())
