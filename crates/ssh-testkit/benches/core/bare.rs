@@ -22,6 +22,7 @@ pub(crate) struct Bare {
     seq: u32,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 enum Cipher {
     Gcm {
         key: LessSafeKey,

@@ -11,7 +11,7 @@ use super::pair::Protection;
 
 const SIZES: [usize; 7] = [64, 256, 1024, 4096, 8192, 16 * 1024, 32 * 1024];
 /// Of the axis of speed, in GB/s.
-const TICKS: [f64; 8] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
+const TICKS: [f64; 9] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0];
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 520.0;
 const TOP: f64 = 40.0;
@@ -40,7 +40,7 @@ pub(crate) fn draw() {
         },
     ];
     let mut svg = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 380\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 800 380\" role=\"img\">\n\
          <title>Throughput by packet size</title>\n",
     );
     writeln!(svg, "<style>{STYLE}</style>").expect("a string");
@@ -133,6 +133,6 @@ fn along(size: usize) -> f64 {
 }
 
 fn up(speed: f64) -> f64 {
-    let part = (speed / 0.1).log2() / (20.0_f64 / 0.1).log2();
+    let part = (speed / TICKS[0]).log2() / (TICKS[TICKS.len() - 1] / TICKS[0]).log2();
     BOTTOM - part * (BOTTOM - TOP)
 }
