@@ -343,7 +343,7 @@ fn modes(modes: std::ops::Range<usize>) {
         }
         let mut packets = Box::new(Packets::new(mode, seed).unwrap());
         for n in 0..3 {
-            let mut sealed = packets.seal(&vec![n; 100]).unwrap();
+            let mut sealed = packets.seal(&[n; 100]).unwrap();
             packets.open(&mut sealed, 35_000).unwrap();
         }
         drop(black_box(packets));
