@@ -13,14 +13,14 @@ use alloc::boxed::Box;
 
 use ctr::{
     Ctr128BE,
-    cipher::{KeyIvInit as _, StreamCipher},
+    cipher::{Iv, Key, KeyIvInit, StreamCipher},
 };
 use zeroize::Zeroizing;
 
 use super::{CryptoError, clear_length};
 use crate::{
     algorithm::{CipherAlgorithm, MacAlgorithm},
-    crypto::mac::HmacKey,
+    crypto::{burn_stack, mac::HmacKey},
 };
 
 const BLOCK_LEN: usize = 16;
@@ -144,8 +144,11 @@ fn split(packet: &mut [u8], tag_len: usize) -> Option<(&mut [u8], &mut [u8])> {
     packet.split_at_mut_checked(text_len)
 }
 
-/// The keystream, at its present position. Wiped when dropped. Boxed, because a short key would
-/// otherwise leave a gap, and what was in the gap on the stack would come along unwiped.
+/// The keystream, at its present position. Boxed, because a short key would otherwise leave a gap, and
+/// what was in the gap on the stack would come along unwiped.
+///
+/// The crates wipe the key schedule that is in use. It lies in a union, and what is in the rest of that
+/// came from the stack as well, where the key had been: so all of it is overwritten when it is dropped.
 enum Aes {
     Aes128(Box<Ctr128BE<aes::Aes128>>),
     Aes192(Box<Ctr128BE<aes::Aes192>>),
@@ -169,6 +172,12 @@ impl Aes {
         })
     }
 
+    fn overwrite<C: KeyIvInit>(stream: &mut C) {
+        burn_stack();
+        *stream = C::new(&Key::<C>::default(), &Iv::<C>::default());
+        core::hint::black_box(stream);
+    }
+
     /// Encrypts or decrypts, which is the same, and moves on.
     fn apply(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
         match self {
@@ -177,6 +186,16 @@ impl Aes {
             Self::Aes256(stream) => stream.try_apply_keystream(bytes),
         }
         .map_err(|_| CryptoError::KeyExhausted)
+    }
+}
+
+impl Drop for Aes {
+    fn drop(&mut self) {
+        match self {
+            Self::Aes128(stream) => Self::overwrite(&mut **stream),
+            Self::Aes192(stream) => Self::overwrite(&mut **stream),
+            Self::Aes256(stream) => Self::overwrite(&mut **stream),
+        }
     }
 }
 
