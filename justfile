@@ -20,7 +20,7 @@ doc:
 no-std:
     cp Cargo.lock testdata/no_std/Cargo.lock && cargo build --manifest-path testdata/no_std/Cargo.toml --target-dir target/no_std
 
-# Every fuzz target for 20 seconds, on the stable toolchain.
+# Every fuzz target for 17 seconds, on the stable toolchain.
 fuzz:
     .ci/run fuzz
 

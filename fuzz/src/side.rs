@@ -239,6 +239,10 @@ impl<'u, P: Driven> Side<'u, P> {
 }
 
 /// A connection with one owner, or its two halves.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are two of them, which stay where they are"
+)]
 pub(crate) enum Joint<P: Peer> {
     Whole(P),
     Apart(RecvSide, P::Send),

@@ -206,8 +206,8 @@ pub struct Limits {
     /// Proved by `a_data_packet_may_be_so_long`.
     pub maximum_packet: u32,
     /// Decisions of the application that may be pending (channel opens and requests that were
-    /// deferred). One more is refused at once. Three times as many replies that are decided may
-    /// wait behind them for their turn; one more ends the connection.
+    /// deferred). One more is refused at once. Three times as many replies that are decided, and
+    /// 128 at the least, may wait behind them for their turn; one more ends the connection.
     ///
     /// Proved by `so_many_tickets_may_be_pending` and
     /// `x10_answers_do_not_pile_up_behind_one_that_is_deferred`.

@@ -135,8 +135,10 @@ pub(crate) struct Mux {
 
 /// Data that one blocked channel may send before the next one gets its turn.
 const QUANTUM: u64 = 64 * 1024;
-/// Replies that may wait for each ticket that there may be. An honest peer waits for far fewer.
+/// Replies that may wait for each ticket that there may be, and at the least. An honest peer that
+/// sends requests without waiting for replies has far fewer out.
 const REPLIES: usize = 3;
+const FEWEST_REPLIES: usize = 128;
 /// Room below this is not worth a packet.
 const MIN_ROOM: usize = 256;
 
@@ -281,7 +283,13 @@ impl Mux {
     /// tickets there may be, since each waits for a ticket: all of them may leave at once.
     fn count_replies(&mut self, decided: usize, sent: usize) -> Result<(), LimitExceeded> {
         self.decided = (self.decided + decided).saturating_sub(sent);
-        if self.decided > self.limits().tickets.saturating_mul(REPLIES) {
+        if self.decided
+            > self
+                .limits()
+                .tickets
+                .saturating_mul(REPLIES)
+                .max(FEWEST_REPLIES)
+        {
             return Err(LimitExceeded::Control);
         }
         Ok(())

@@ -13,7 +13,7 @@ use ssh_proto::time::TimeoutReason;
 use ssh_proto::wire::Sink;
 use ssh_proto::{Client, Instant, Peer, RecvBuf, Role, Server, Wants};
 
-use super::{Raw, sign};
+use super::{Meddler, Raw, sign};
 use crate::sim::App;
 
 /// One side, and the one who pretends to be its peer.
@@ -154,9 +154,14 @@ impl<P: Peer> Leg<P> {
         }
     }
 
+    /// Who changes what is sent to this peer.
+    pub fn meddler(&mut self) -> &mut Meddler {
+        self.raw.meddler.get_or_insert_default()
+    }
+
     /// Speaks without waiting for the peer, once.
     fn begin(&mut self) {
-        if self.raw.meddler.came.is_empty() {
+        if self.meddler().came.is_empty() {
             self.raw.identify();
             self.raw.kexinit();
         }

@@ -126,7 +126,7 @@ pub struct Raw {
     /// Signs something else than the exchange hash.
     pub lies: bool,
     /// What becomes of the payloads that it sends.
-    pub meddler: Meddler,
+    pub meddler: Option<Meddler>,
     /// K and what was derived from it by the letters A to F, of each exchange so far.
     pub secrets: Vec<[u8; 32]>,
     /// Changes what a server's ECDH_REPLY says, after it was signed.
@@ -158,7 +158,7 @@ impl Raw {
             recv_seq: 0,
             last: Vec::new(),
             lies: false,
-            meddler: Meddler::default(),
+            meddler: None,
             secrets: Vec::new(),
             edit: None,
             out: Vec::new(),
@@ -204,7 +204,10 @@ impl Raw {
 
     /// Sends a payload in a packet of its own.
     pub fn payload(&mut self, payload: &[u8]) {
-        for payload in self.meddler.pass(payload) {
+        let Some(meddler) = &mut self.meddler else {
+            return self.framed(payload, Framing::Proper);
+        };
+        for payload in meddler.pass(payload) {
             self.framed(&payload, Framing::Proper);
         }
     }

@@ -86,11 +86,11 @@ fn middle(plan: &Plan) -> Middle {
     let server = Server::new(server, Box::new(SeededRandom::new(2))).expect("a server");
     let mut middle = Middle::new(client, server, [7; 32]);
     for &(direction, at, change) in plan {
-        let raw = match direction {
-            Direction::ToClient => &mut middle.client.raw,
-            Direction::ToServer => &mut middle.server.raw,
+        let meddler = match direction {
+            Direction::ToClient => middle.client.meddler(),
+            Direction::ToServer => middle.server.meddler(),
         };
-        raw.meddler.plan.insert(at, change);
+        meddler.plan.insert(at, change);
     }
     middle
 }
@@ -141,7 +141,8 @@ fn outcome(end: &Option<End>) -> String {
 /// Each stream is the beginning of what the packets carried that were sent for it.
 fn only_what_came(raw: &Raw, data: &BTreeMap<String, Vec<u8>>, plan: &Plan) {
     let mut sent = BTreeMap::<String, Vec<u8>>::new();
-    for payload in &raw.meddler.went {
+    let meddler = raw.meddler.as_ref().expect("in the middle");
+    for payload in &meddler.went {
         let (channel, stream, bytes) = match payload[0] {
             number::SSH_MSG_CHANNEL_DATA => {
                 let message = ChannelData::decode(payload).expect("data");
@@ -202,7 +203,8 @@ fn packets() -> Vec<(Direction, usize, u8)> {
     assert!(middle.run(&mut app));
     app.check();
     let number = |direction, raw: &Raw| {
-        let came = raw.meddler.came.iter().enumerate();
+        let meddler = raw.meddler.as_ref().expect("in the middle");
+        let came = meddler.came.iter().enumerate();
         came.map(|(at, payload)| (direction, at, payload[0]))
             .collect::<Vec<_>>()
     };

@@ -2,7 +2,7 @@
 
 use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::client::ClientEvent;
-use ssh_proto::error::{Error, HostKeyError, KeyExchangeError, PeerMisbehaved};
+use ssh_proto::error::{Error, HostKeyError, KeyExchangeError, LimitExceeded, PeerMisbehaved};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Client, Role, Server, Wants};
 use ssh_testkit::raw::{Bench, Reply, Stage, Subject, in_every_way};
@@ -155,11 +155,19 @@ fn right_guess<P: Subject>() {
     }
 }
 
-/// After authentication a packet may hold 256 KiB, which is a great many names.
+/// A message of key exchange may be as long as a packet before authentication, which is a great many
+/// names.
 fn long_lists<P: Subject>() {
-    let commas = ",".repeat(250_000);
-    let names = "a,".repeat(100_000);
+    let commas = ",".repeat(34_000);
+    let names = "a,".repeat(17_000);
     for slot in [0, 1, 2, 9] {
+        let mut bench = Bench::<P>::at(Stage::Connected, true);
+        bench.raw.offer.lists[slot] = ",".repeat(250_000);
+        bench.proper(Stage::Connected);
+        bench.turn();
+        let too_long = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Packet(_)));
+        bench.refused(&slot, too_long, DisconnectReason::PROTOCOL_ERROR);
+
         let mut bench = Bench::<P>::at(Stage::Connected, true);
         bench.raw.offer.lists[slot].clone_from(&commas);
         bench.proper(Stage::Connected);
