@@ -3,6 +3,7 @@
 //! Parts are hashed one after the other, so that nobody has to put them together first. A tag is
 //! compared as a whole and in constant time.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -19,9 +20,10 @@ pub(crate) struct HmacKey {
     state: State,
 }
 
+/// Boxed, so that the smaller one leaves no gap into which something of the stack could come along.
 enum State {
-    Sha256(Hmac<sha2::Sha256>),
-    Sha512(Hmac<sha2::Sha512>),
+    Sha256(Box<Hmac<sha2::Sha256>>),
+    Sha512(Box<Hmac<sha2::Sha512>>),
 }
 
 impl HmacKey {
@@ -30,8 +32,12 @@ impl HmacKey {
         let refused = |_| CryptoError::Internal;
         Ok(Self {
             state: match hash {
-                HashAlgorithm::Sha256 => State::Sha256(Hmac::new_from_slice(key).map_err(refused)?),
-                HashAlgorithm::Sha512 => State::Sha512(Hmac::new_from_slice(key).map_err(refused)?),
+                HashAlgorithm::Sha256 => {
+                    State::Sha256(Box::new(Hmac::new_from_slice(key).map_err(refused)?))
+                }
+                HashAlgorithm::Sha512 => {
+                    State::Sha512(Box::new(Hmac::new_from_slice(key).map_err(refused)?))
+                }
             },
         })
     }
@@ -39,8 +45,8 @@ impl HmacKey {
     /// The tag of the concatenation of `parts`.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> Digest {
         match &self.state {
-            State::Sha256(key) => finish(key.clone(), parts),
-            State::Sha512(key) => finish(key.clone(), parts),
+            State::Sha256(key) => finish(Hmac::clone(key), parts),
+            State::Sha512(key) => finish(Hmac::clone(key), parts),
         }
     }
 

@@ -437,9 +437,9 @@ pub(crate) fn after_auth<P: Decides>() -> Vec<Hostile<P>> {
                         })),
                         (Role::Server, _) => v.send(&GlobalRequest {
                             want_reply: true,
-                            request: GlobalRequestType::TcpipForward {
-                                address_to_bind: &text,
-                                port_number_to_bind: 0,
+                            request: GlobalRequestType::Unknown {
+                                name: "x",
+                                data: &text,
                             },
                         }),
                         (Role::Client, _) => v.send(&request(ChannelRequestType::Unknown {

@@ -341,7 +341,7 @@ fn so_many_tickets_may_be_pending() {
 
 #[test]
 fn x10_answers_do_not_pile_up_behind_one_that_is_deferred() {
-    let mut bench = at::<Server>(Stage::Connected, |limits| limits.tickets = 5);
+    let mut bench = at::<Server>(Stage::Connected, |limits| limits.tickets = 50);
     channel(&mut bench, 0);
     let request = ChannelRequest {
         recipient_channel: 0,
@@ -349,7 +349,7 @@ fn x10_answers_do_not_pile_up_behind_one_that_is_deferred() {
         request: ChannelRequestType::Shell,
     };
     let mut first = None;
-    for n in 0..=16 {
+    for n in 0..=151 {
         bench.lives(&n);
         bench.raw.message(&request);
         bench.turn_with(|server, event, seen| match event {
@@ -360,7 +360,7 @@ fn x10_answers_do_not_pile_up_behind_one_that_is_deferred() {
             event => server.agree(event, seen),
         });
     }
-    // Sixteen answers behind the first: with the next request it is enough.
+    // 151 answers behind the first: with the next request it is enough.
     bench.lives(&"three for each ticket, and one");
     bench.message(&request);
     let control = |e: &Error| matches!(e, Error::Limit(LimitExceeded::Control));

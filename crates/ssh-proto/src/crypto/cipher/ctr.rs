@@ -31,8 +31,9 @@ pub(super) struct CtrKey {
     mac: HmacKey,
     tag_len: usize,
     order: Order,
-    /// Plaintext of the first block of the packet that is next to be opened.
-    first: Option<Zeroizing<[u8; BLOCK_LEN]>>,
+    /// Plaintext of the first block of the packet that is next to be opened, if it has been asked for.
+    first: Zeroizing<[u8; BLOCK_LEN]>,
+    has_first: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +62,8 @@ impl CtrKey {
             } else {
                 Order::EncryptAndMac
             },
-            first: None,
+            first: Zeroizing::new([0; BLOCK_LEN]),
+            has_first: false,
         })
     }
 
@@ -103,7 +105,7 @@ impl CtrKey {
             Order::EncryptAndMac => {
                 let (block, body) = text.split_first_chunk_mut().ok_or(CryptoError::Integrity)?;
                 *block = **self.first_block(block)?;
-                self.first = None;
+                self.has_first = false;
                 self.cipher.apply(body)?;
                 self.mac.verify(&[&seq, text], tag)
             }
@@ -126,15 +128,12 @@ impl CtrKey {
         &mut self,
         ciphertext: &[u8; BLOCK_LEN],
     ) -> Result<&Zeroizing<[u8; BLOCK_LEN]>, CryptoError> {
-        let block = match self.first.take() {
-            Some(block) => block,
-            None => {
-                let mut block = Zeroizing::new(*ciphertext);
-                self.cipher.apply(block.as_mut())?;
-                block
-            }
-        };
-        Ok(self.first.insert(block))
+        if !self.has_first {
+            *self.first = *ciphertext;
+            self.cipher.apply(self.first.as_mut())?;
+            self.has_first = true;
+        }
+        Ok(&self.first)
     }
 }
 
@@ -175,8 +174,10 @@ impl Aes {
     /// In a frame of its own, where the stack has been burnt.
     #[inline(never)]
     fn overwrite<C: KeyIvInit>(stream: &mut C) {
-        *stream = C::new(&Key::<C>::default(), &Iv::<C>::default());
-        core::hint::black_box(stream);
+        let mut nothing = C::new(&Key::<C>::default(), &Iv::<C>::default());
+        // Exchanged and not assigned: an assignment may be made in place, around the gap.
+        core::mem::swap(stream, &mut nothing);
+        core::hint::black_box(&mut nothing);
     }
 
     /// Encrypts or decrypts, which is the same, and moves on.
@@ -198,6 +199,7 @@ impl Drop for Aes {
             Self::Aes192(stream) => Self::overwrite(&mut **stream),
             Self::Aes256(stream) => Self::overwrite(&mut **stream),
         }
+        burn_stack();
     }
 }
 
