@@ -3,7 +3,7 @@
 //! Towards the client it plays the server and towards the server the client, each with a
 //! [`Raw`], and exchanges keys with each on its own. Everything else it hands on, opened and
 //! sealed again, signatures of the user made anew. What its two halves send goes through their
-//! [`Meddler`](super::Meddler)s, so it can drop, repeat and swap packets with nothing about their
+//! [`Meddler`]s, so it can drop, repeat and swap packets with nothing about their
 //! protection being wrong.
 
 use std::collections::VecDeque;
