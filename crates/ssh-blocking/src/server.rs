@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use ssh_driver::{Entered, Error, Place, Places, ServerOptions, Session};
+use ssh_driver::{Ended, Entered, Error, Place, Places, ServerOptions, Session};
 use ssh_proto::RecvBuf;
+use ssh_proto::error::End;
 use ssh_proto::server::ServerEvent;
 use ssh_server::{Admitted, PasswordCheck, StartStage, Step};
 
@@ -170,9 +171,15 @@ impl Shared {
         let mut rx = RecvBuf::new();
         let mut admitted = None;
         let ran = handshake::run(&mut server, &mut rx, &socket, clock, |server, event| {
+            if let Some(stage) = StartStage::after(&event) {
+                lock(&self.places).advance(&seat.place, stage);
+            }
             match admission.on(event, server) {
                 Ok(Step::Admitted(who)) => admitted = Some(who),
                 Ok(Step::Ask(question)) => {
+                    if !lock(&self.places).ask(&seat.place) {
+                        return Some(End::Disconnected);
+                    }
                     let check = if self
                         .handler
                         .password(from, question.user, question.password)
@@ -181,6 +188,7 @@ impl Shared {
                     } else {
                         PasswordCheck::Wrong
                     };
+                    lock(&self.places).answered(&seat.place);
                     if let Ok(Step::Admitted(who)) =
                         admission.answer(question.decision, check, server)
                     {
@@ -191,11 +199,6 @@ impl Shared {
                     // Misuse here is the end of the connection, and that is an event of its own.
                     let keys = self.options.host_keys();
                     let _ = keys.sign(request, server, &mut OsRandom);
-                }
-                Ok(Step::Other(ServerEvent::Transport(event))) => {
-                    if let Some(stage) = StartStage::after(&event) {
-                        lock(&self.places).advance(&seat.place, stage);
-                    }
                 }
                 Ok(Step::Other(ServerEvent::Ended(end))) => return Some(end),
                 _ => {}
@@ -224,7 +227,10 @@ impl Shared {
         admitted: Admitted,
         mut seat: Seat,
     ) -> Result<(), Error> {
-        lock(&self.places).logged_in(&mut seat.place);
+        if !lock(&self.places).logged_in(&mut seat.place) {
+            socket.shutdown(Shutdown::Both);
+            return Err(Error::Ended(Arc::new(Ended::new(End::Disconnected, None))));
+        }
         rx.set_size(READ_SIZE);
         let session = Arc::new(Session::new(from, admitted));
         self.handler.logged_in(&session);

@@ -77,11 +77,31 @@ impl<C> Places<C> {
         }
     }
 
-    /// The user is in.
-    pub fn logged_in(&mut self, place: &mut Place) {
+    /// The handler is to be asked about a login, which keeps its place until the
+    /// [answer](Self::answered). False if it has had to give it up: then nobody is to be asked.
+    #[must_use]
+    pub fn ask(&mut self, place: &Place) -> bool {
+        place
+            .start
+            .as_ref()
+            .is_some_and(|start| self.gate.ask(start))
+    }
+
+    /// The handler has answered.
+    pub fn answered(&mut self, place: &Place) {
+        if let Some(start) = &place.start {
+            self.gate.answered(start);
+        }
+    }
+
+    /// The user is in. False if the place is gone: the connection had to make room, or the server has
+    /// stopped. Then it is to be ended.
+    #[must_use]
+    pub fn logged_in(&mut self, place: &mut Place) -> bool {
         if let Some(start) = place.start.take() {
             self.gate.leave(start);
         }
+        self.connections.contains_key(&place.number)
     }
 
     /// Puts something else in its place, where `allow` says that the old one (first) may become the
@@ -106,7 +126,7 @@ impl<C> Places<C> {
     /// The connection is gone. What was in its place is to be dropped without the lock.
     #[must_use]
     pub fn leave(&mut self, place: &mut Place) -> Option<C> {
-        self.logged_in(place);
+        let _ = self.logged_in(place);
         self.connections.remove(&place.number)
     }
 
@@ -138,5 +158,69 @@ impl Place {
 impl<C> fmt::Debug for Places<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Places({} of {})", self.connections.len(), self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use ssh_keys::SigningKey;
+    use ssh_server::{FixedUsers, HostKeys, StartLimits};
+
+    use super::*;
+
+    /// Places for two, of which one may log in at a time.
+    fn places() -> Places<&'static str> {
+        let keys = HostKeys::new([SigningKey::ed25519(&[1; 32])]).unwrap();
+        let users = |_: SocketAddr| FixedUsers::new();
+        let options = ServerOptions::new(keys, users);
+        Places::new(&options.connections(2).starts(StartLimits::new(1)))
+    }
+
+    fn from(host: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, host])
+    }
+
+    #[test]
+    fn who_has_had_to_make_room_is_not_let_in_and_nobody_is_asked_about_him() {
+        let mut places = places();
+        let mut one = places.enter(from(1), "one").unwrap().place;
+        let two = places.enter(from(2), "two").unwrap();
+        assert_eq!(two.displaced, Some("one"));
+        assert!(!places.ask(&one));
+        assert!(!places.logged_in(&mut one));
+        assert_eq!(
+            places.replace(one.number(), "running", |_, _| true),
+            Some("running")
+        );
+        assert_eq!(places.leave(&mut one), None);
+        let mut two = two.place;
+        assert!(places.ask(&two));
+        places.answered(&two);
+        assert!(places.logged_in(&mut two));
+        assert_eq!(places.len(), 1);
+    }
+
+    #[test]
+    fn who_is_asked_about_or_in_keeps_the_place() {
+        let mut places = places();
+        let mut one = places.enter(from(1), "one").unwrap().place;
+        assert!(places.ask(&one));
+        assert!(
+            places.enter(from(2), "two").is_none(),
+            "the only one is asked about"
+        );
+        places.answered(&one);
+        assert!(places.logged_in(&mut one));
+        let two = places.enter(from(2), "two").unwrap();
+        assert_eq!(two.displaced, None);
+        let three = places.enter(from(3), "three").unwrap();
+        assert_eq!(three.displaced, Some("two"), "who is in is not touched");
+        let mut left = places.stop();
+        left.sort_unstable();
+        assert_eq!(left, ["one", "three"]);
+        assert!(places.enter(from(4), "four").is_none());
+        assert!(!places.logged_in(&mut one));
     }
 }

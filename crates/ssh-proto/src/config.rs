@@ -324,7 +324,8 @@ impl Limits {
     /// The most memory that a connection with so many channels and its
     /// [`RecvBuf`](crate::RecvBuf) take after authentication, whatever the peer does, in bytes. It
     /// leaves out what the application keeps: received data that it has not released is at most
-    /// [`window_total`](Self::window_total).
+    /// [`window_total`](Self::window_total). Where the allocator cannot let a block grow in place,
+    /// the old one is there as well for as long as it takes to copy it.
     ///
     /// ```
     /// # use ssh_proto::config::Limits;
@@ -337,9 +338,14 @@ impl Limits {
         let reading = self.largest().saturating_add(self.held);
         // ... which makes several times as much of it when it is sealed; but then the packet is one
         // of a key exchange.
-        let sealing = self
-            .largest_before_auth()
-            .saturating_mul(2)
+        let packet = self.largest_before_auth();
+        let larger = if self.held > packet {
+            self.held
+        } else {
+            packet
+        };
+        let sealing = packet
+            .saturating_add(larger)
             .saturating_add(self.held.saturating_mul(25) / 4);
         let more = if reading > sealing { reading } else { sealing };
         waiting
@@ -348,6 +354,13 @@ impl Limits {
             .saturating_add(self.requests_unanswered.saturating_mul(64))
             .saturating_add(channels.saturating_mul(2048))
             .saturating_add(MEMORY_BASE)
+    }
+
+    /// Up to so much output requests of the application are taken: half of what is above the mark for
+    /// data is for what the peer is owed, so that requests alone never keep this side from reading.
+    pub(crate) const fn request_mark(&self) -> usize {
+        let above = self.stall_mark().saturating_sub(self.output);
+        self.output.saturating_add(above / 2)
     }
 
     /// Above so much output nothing is read after authentication.

@@ -77,7 +77,7 @@ impl Out {
 
     /// Sends a message of the transport or of the key exchange: never held.
     pub(crate) fn transport<'m, M: Wire<'m>>(&mut self, message: &M) {
-        if self.closed {
+        if self.closed || self.has_failed() {
             return;
         }
         let sealed = self
@@ -93,7 +93,7 @@ impl Out {
         let Some(held) = &mut self.held else {
             return self.transport(message);
         };
-        if self.closed {
+        if self.closed || self.failure.is_some() {
             return;
         }
         let kept = hold(held, message);

@@ -259,7 +259,7 @@ impl RecvBuf {
     }
 
     /// Moves what is not consumed into `carry` and leaves the buffer empty for the next
-    /// connection.
+    /// connection. Ends the process where there is no memory.
     pub fn park(&mut self, carry: &mut Carry) {
         let head = self.head();
         if let Some(rest) = self.storage.get(head..self.tail)

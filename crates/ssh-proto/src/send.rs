@@ -106,12 +106,15 @@ impl SendBuf {
     }
 
     /// Forgets `n` bytes of output. More than there is counts as all.
-    pub(crate) fn consume(&mut self, n: usize) {
+    pub(crate) fn consume(&mut self, n: usize) -> bool {
+        let before = self.head;
         self.head = self.head.saturating_add(n).min(self.len);
+        let moved = self.head != before;
         if self.head == self.len && self.open.is_none() {
             (self.head, self.len) = (0, 0);
             trim(&mut self.storage, self.mark);
         }
+        moved
     }
 
     /// Puts the output into `out`, in place of what is there. Its memory is taken in exchange
@@ -240,7 +243,21 @@ impl SendBuf {
         self.seal(open.payload(), sealer, streams)
     }
 
+    /// Nothing is left in clear of a packet that could not be sealed.
     fn seal(
+        &mut self,
+        payload: usize,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+    ) -> Result<(), Error> {
+        let sealed = self.try_seal(payload, sealer, streams);
+        if sealed.is_err() {
+            self.wipe();
+        }
+        sealed
+    }
+
+    fn try_seal(
         &mut self,
         payload: usize,
         sealer: &mut Sealer,
@@ -257,6 +274,12 @@ impl SendBuf {
         self.len += sealer.seal(room, payload, streams)?;
         Ok(())
     }
+
+    /// Wipes what has not been encrypted where it lies.
+    fn wipe(&mut self) {
+        let clear = self.storage.get_mut(self.len..);
+        clear.unwrap_or_default().zeroize();
+    }
 }
 
 /// Shows sizes only: an open packet is in clear.
@@ -271,12 +294,7 @@ impl core::fmt::Debug for SendBuf {
 
 impl Drop for SendBuf {
     fn drop(&mut self) {
-        // Only an open packet is plaintext; everything else was encrypted where it lies.
-        let end = self.filled().min(self.storage.len());
-        self.storage
-            .get_mut(self.len..end)
-            .unwrap_or_default()
-            .zeroize();
+        self.wipe();
     }
 }
 
@@ -385,12 +403,12 @@ fn grow(
     Ok(())
 }
 
-/// Keeps no more of a storage in which nothing waits than data makes use of.
+/// Gives a storage back in which nothing waits and which is larger than data makes use of.
 fn trim(storage: &mut Vec<u8>, mark: usize) {
     // What a packet at the mark goes beyond it, and the credit that is granted beside it.
     if storage.capacity() > mark.saturating_add(2 * STEP).max(MIN_STORAGE) {
-        storage.truncate(mark.max(MIN_STORAGE));
-        storage.shrink_to_fit();
+        // There is nothing in it, and to shrink it might fail.
+        *storage = Vec::new();
     }
 }
 

@@ -24,7 +24,7 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::net::IpAddr;
 
-use ssh_proto::TransportEvent;
+use ssh_proto::{ServerEvent, TransportEvent};
 
 /// How many connections may be logging in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,17 +57,18 @@ pub enum StartStage {
     Silent,
     /// The client has identified itself.
     Identified,
-    /// Keys are exchanged: the client has paid for as much as the server has. Users who type a
-    /// password are here.
+    /// The client has spoken under the new keys: it has paid for about as much as the server has.
+    /// Users who type a password are here.
     Keyed,
 }
 
 impl StartStage {
     /// Where a login is after this event, if that is news.
-    pub const fn after(event: &TransportEvent<'_>) -> Option<Self> {
+    pub const fn after(event: &ServerEvent<'_>) -> Option<Self> {
         match event {
-            TransportEvent::Identified => Some(Self::Identified),
-            TransportEvent::KeysExchanged => Some(Self::Keyed),
+            ServerEvent::Transport(TransportEvent::Identified) => Some(Self::Identified),
+            // Not when keys are exchanged: NEWKEYS is in clear, and so anybody's.
+            ServerEvent::Auth(_) => Some(Self::Keyed),
             _ => None,
         }
     }
@@ -107,6 +108,8 @@ pub struct StartGate {
 struct Login {
     source: Source,
     stage: StartStage,
+    /// Somebody is asked about it.
+    asked: bool,
 }
 
 /// The place of one connection that is logging in. To be given back by [`StartGate::leave`].
@@ -139,7 +142,8 @@ pub struct Started {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartRefused {
-    /// [`StartLimits::full`] is zero, or nobody is there who could make room.
+    /// [`StartLimits::full`] is zero, or nobody is there who could make room: about those who are,
+    /// the application is being asked.
     Full,
     /// [`StartLimits::per_source`].
     Source,
@@ -158,7 +162,8 @@ impl StartGate {
 
     /// Takes a place for a connection from this address, before anything is read from it. Where
     /// none is free, somebody else is displaced: of those who have come least far, one of the source
-    /// that has most places, and of these the one that has been there for longest.
+    /// that has most places, and of these the one that has been there for longest. One about which
+    /// the application is being asked ([`ask`](Self::ask)) stays.
     ///
     /// # Errors
     ///
@@ -190,8 +195,12 @@ impl StartGate {
         let number = self.next;
         self.next += 1;
         *self.sources.entry(source).or_default() += 1;
-        let stage = StartStage::Silent;
-        self.places.insert(number, Login { source, stage });
+        let login = Login {
+            source,
+            stage: StartStage::Silent,
+            asked: false,
+        };
+        self.places.insert(number, login);
         Ok(Started {
             place: StartPlace { number },
             displaced,
@@ -202,6 +211,23 @@ impl StartGate {
     pub fn advance(&mut self, place: &StartPlace, stage: StartStage) {
         if let Some(login) = self.places.get_mut(&place.number) {
             login.stage = login.stage.max(stage);
+        }
+    }
+
+    /// The application is to be asked about this login, which may take it a while and go on when the
+    /// client is gone: until it has [answered](Self::answered) the login keeps its place, so that no more
+    /// questions are open than there are places. False if the place is gone already: then nobody is
+    /// to be asked.
+    #[must_use]
+    pub fn ask(&mut self, place: &StartPlace) -> bool {
+        let login = self.places.get_mut(&place.number);
+        login.map(|login| login.asked = true).is_some()
+    }
+
+    /// The application has answered.
+    pub fn answered(&mut self, place: &StartPlace) {
+        if let Some(login) = self.places.get_mut(&place.number) {
+            login.asked = false;
         }
     }
 
@@ -224,7 +250,8 @@ impl StartGate {
         let order = |(number, login): &(&u64, &Login)| {
             (login.stage, Reverse(self.share(login.source)), **number)
         };
-        let weakest = self.places.iter().min_by_key(order);
+        let movable = |(_, login): &(&u64, &Login)| !login.asked;
+        let weakest = self.places.iter().filter(movable).min_by_key(order);
         weakest.map(|(number, _)| *number)
     }
 
@@ -278,6 +305,24 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+
+    #[test]
+    fn while_the_application_is_asked_a_login_stays() {
+        let mut gate = gate(2, 1);
+        let [one, two] = [1, 2].map(|host| gate.admit(v4(host)).unwrap().place);
+        gate.advance(&two, StartStage::Keyed);
+        assert!(gate.ask(&one));
+        // The one that has come less far is asked about.
+        let three = gate.admit(v4(3)).unwrap();
+        assert_eq!(three.displaced, Some(two.number()));
+        assert!(!gate.ask(&two), "nobody is asked about one that is gone");
+        assert!(gate.ask(&three.place));
+        assert_eq!(gate.admit(v4(4)).unwrap_err(), StartRefused::Full);
+        assert_eq!(gate.taken(), 2);
+        gate.answered(&one);
+        let five = gate.admit(v4(5)).unwrap();
+        assert_eq!(five.displaced, Some(one.number()));
+    }
 
     fn gate(full: usize, per_source: usize) -> StartGate {
         StartGate::new(StartLimits { full, per_source })

@@ -370,6 +370,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
         if new_size > layout.size() && is_refused(new_size) {
             return ptr::null_mut();
         }
+        // As if every block could grow in place: where one has to move there are both for a moment.
         count_free(layout.size());
         count_alloc(new_size);
         if COUNT.load(Ordering::SeqCst) == 0 && !LOOKS_AWAY.get() {

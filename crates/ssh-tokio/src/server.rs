@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ssh_driver::{Entered, Error, Place, Places, ServerOptions, Session};
+use ssh_driver::{Ended, Entered, Error, Place, Places, ServerOptions, Session};
+use ssh_proto::error::End;
 use ssh_proto::server::{AuthDecision, ServerEvent};
 use ssh_server::{Admitted, PasswordCheck, StartStage, Step};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -227,6 +228,9 @@ impl<H: Handler> Shared<H> {
         let mut admitted = None;
         loop {
             let ran = handshake.run(|server, event| {
+                if let Some(stage) = StartStage::after(&event) {
+                    lock(&self.places).advance(&seat.place, stage);
+                }
                 match admission.on(event, server) {
                     Ok(Step::Admitted(who)) => admitted = Some(who),
                     Ok(Step::Ask(question)) => {
@@ -242,11 +246,6 @@ impl<H: Handler> Shared<H> {
                         let keys = self.options.host_keys();
                         let _ = keys.sign(request, server, &mut OsRandom);
                     }
-                    Ok(Step::Other(ServerEvent::Transport(event))) => {
-                        if let Some(stage) = StartStage::after(&event) {
-                            lock(&self.places).advance(&seat.place, stage);
-                        }
-                    }
                     Ok(Step::Other(ServerEvent::Ended(end))) => return Turn::Ended(end),
                     _ => {}
                 }
@@ -261,9 +260,14 @@ impl<H: Handler> Shared<H> {
                 Ok(None) => break,
                 Err(ended) => return Err(Error::Ended(Arc::new(ended))),
             };
+            if !lock(&self.places).ask(&seat.place) {
+                break;
+            }
             let right = self.handler.password(from, user, password);
             // Where the deadline comes first, the next event says so.
-            if let Some(right) = handshake.answer(right).await {
+            let right = handshake.answer(right).await;
+            lock(&self.places).answered(&seat.place);
+            if let Some(right) = right {
                 let check = if right {
                     PasswordCheck::Right
                 } else {
@@ -281,7 +285,9 @@ impl<H: Handler> Shared<H> {
         let Some(admitted) = admitted else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
-        lock(&self.places).logged_in(&mut seat.place);
+        if !lock(&self.places).logged_in(&mut seat.place) {
+            return Err(Error::Ended(Arc::new(Ended::new(End::Disconnected, None))));
+        }
         self.run(handshake.finish(), from, *admitted, seat);
         Ok(())
     }

@@ -540,7 +540,9 @@ impl Kex {
         let sealing = material.sealing(self.role, terms.sent_by(self.role))?;
         let opening = material.opening(peer, terms.sent_by(peer))?;
         out.transport(&NewKeys);
-        out.sealer.switch(sealing, self.reset());
+        if !out.has_failed() {
+            out.sealer.switch(sealing, self.reset());
+        }
         self.host_key = Some(key);
         self.negotiated = Some(terms);
         self.state = State::ExpectNewKeys(opening);

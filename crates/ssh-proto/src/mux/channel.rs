@@ -12,6 +12,7 @@ use crate::message::{
 };
 use crate::out::{HELD_MIN, Out, encoded_len};
 use crate::send::{DataTo, Share};
+use crate::transport::MAX_OVERHEAD;
 
 /// The largest payload that every peer can take (RFC 4253 section 6.1).
 pub(super) const MAX_PAYLOAD: usize = 32 * 1024;
@@ -204,7 +205,7 @@ impl<'a> Channel<'a> {
     /// # Errors
     ///
     /// [`Misuse::ChannelState`] unless the channel is open, [`Misuse::Value`] if the request is
-    /// too long for a packet, [`RequestError::Busy`] while too much waits already.
+    /// too long for a packet or holds values that no peer is asked for, [`RequestError::Busy`] while too much waits already.
     pub fn request(
         &mut self,
         request: ChannelRequestType<'_>,
@@ -469,7 +470,7 @@ impl Mux {
             // The other half is for what the peer is owed.
             (size + 4).max(HELD_MIN) <= out.held_room().saturating_sub(limits.held / 2)
         } else {
-            out.buf.filled() + size <= limits.output + limits.control / 2
+            out.buf.filled() + size + MAX_OVERHEAD <= limits.request_mark()
         };
         if fits {
             Ok(())

@@ -39,7 +39,8 @@ impl SendSide {
     /// # Errors
     ///
     /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] if the parameters do
-    /// not fit into a packet, [`RequestError::Busy`] while there are too many channels or
+    /// not fit into a packet or are values that no peer is asked for (a host with controls, a port
+    /// above 65535, a path with NUL), [`RequestError::Busy`] while there are too many channels or
     /// unanswered requests, or too much output waits.
     pub fn open_channel(
         &mut self,
@@ -167,7 +168,7 @@ impl SendSide {
     /// # Errors
     ///
     /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] if the request does not
-    /// fit into a packet or is a forward without a reply, [`RequestError::Busy`].
+    /// fit into a packet, is a forward without a reply, or holds values that no peer is asked for, [`RequestError::Busy`].
     pub fn global_request(
         &mut self,
         request: GlobalRequestType<'_>,

@@ -278,8 +278,9 @@ impl SendSide {
     /// Somebody who was blocked may be able to send now: `wants()` of the connection then says
     /// `Batch`.
     pub fn consume_output(&mut self, n: usize) {
-        self.out.buf.consume(n);
-        self.output_moved();
+        if self.out.buf.consume(n) {
+            self.output_moved();
+        }
     }
 
     /// Puts the output into `out`, in place of what is there, and takes its memory in exchange:
@@ -288,8 +289,11 @@ impl SendSide {
     /// What was taken counts as written, so take more only when it has been: otherwise output
     /// piles up where no limit sees it.
     pub fn take_output(&mut self, out: &mut Vec<u8>) {
+        let had_some = self.has_output();
         self.out.take_output(out);
-        self.output_moved();
+        if had_some {
+            self.output_moved();
+        }
     }
 
     /// Gives the memory of the output back if nothing is in it. It happens by itself when the

@@ -94,13 +94,13 @@ impl Mux {
         };
         Ok(match minted {
             Some((token, nonce)) => {
-                if want_reply {
-                    flow.replies.pending(nonce)?;
-                }
                 if matches!(request, ChannelRequestType::PtyReq { .. }) {
                     flow.share = crate::send::Share::All;
                 }
-                self.count_replies(0, 0)?;
+                if want_reply {
+                    flow.replies.pending(nonce)?;
+                    self.count_replies(0, 0)?;
+                }
                 let ticket = RequestTicket::new(token);
                 Incoming::Channel(ChannelEvent::Request {
                     channel,
