@@ -402,11 +402,11 @@ fn d7_where_somebody_is_silent_a_deadline_leads_on() {
 #[test]
 #[ignore = "long"]
 fn long_d7_when_nothing_moves_all_work_is_done() {
-    many(50_000, works_to_the_end);
+    many(15_000, works_to_the_end);
 }
 
 #[test]
 #[ignore = "long"]
 fn long_d7_where_somebody_is_silent_a_deadline_leads_on() {
-    many(50_000, comes_to_an_end);
+    many(15_000, comes_to_an_end);
 }
