@@ -26,11 +26,23 @@ pub(crate) use error::CryptoError;
 /// How much of the stack is overwritten: more than the making of any key takes.
 const BURNT: usize = 8 * 1024;
 
-/// Overwrites what calls that have returned left on the stack. A value that is moved leaves a copy
-/// where it was, and whatever lies in the gaps of the next one that is made there moves along with
-/// it, into memory that nobody knows to wipe.
+/// Does `work` where the stack has been overwritten, and overwrites it again: a value that is moved
+/// leaves a copy where it was, and whatever lies in the gaps of the next one that is made there moves
+/// along with it, into memory that nobody knows to wipe.
+pub(crate) fn on_burnt_stack<T>(work: impl FnOnce() -> T) -> T {
+    burn_stack();
+    let done = in_a_frame_of_its_own(work);
+    burn_stack();
+    done
+}
+
 #[inline(never)]
-pub(crate) fn burn_stack() {
+fn in_a_frame_of_its_own<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn burn_stack() {
     let mut below = [0_u8; BURNT];
     black_box(&mut below);
 }

@@ -56,9 +56,10 @@ struct Trace {
 ///
 /// # Panics
 ///
-/// If they do not, or if `body` does.
+/// If they do not, if there are none, or if `body` does.
 pub fn in_every_way(body: impl Fn()) {
     let whole = run(Way::Whole, &body);
+    assert!(!whole.is_empty(), "no connection that is fed");
     for (name, way) in [
         ("a byte at a time", Way::Bytes),
         ("in random pieces", Way::Random(SeededRandom::from_env())),
@@ -73,19 +74,6 @@ pub fn in_every_way(body: impl Fn()) {
         for (n, (whole, other)) in whole.iter().zip(&other).enumerate() {
             assert_eq!(whole, other, "connection {n}, {name} (seed {seed:#x})");
         }
-    }
-}
-
-/// As [`in_every_way`], for a test in which how much arrives at once makes a difference that it
-/// names in `reason`: its own assertions hold in every way, but the traces are not compared.
-pub fn in_every_way_but(reason: &str, body: impl Fn()) {
-    assert!(!reason.is_empty(), "a reason");
-    for way in [
-        Way::Whole,
-        Way::Bytes,
-        Way::Random(SeededRandom::from_env()),
-    ] {
-        run(way, &body);
     }
 }
 

@@ -19,7 +19,7 @@ mod packet;
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 use curve25519_dalek::montgomery::MontgomeryPoint;
 pub use duel::{Duel, Fighter};
-pub use feeding::{in_every_way, in_every_way_but};
+pub use feeding::in_every_way;
 pub use meddler::{Change, Meddler};
 pub use middle::{Leg, Middle};
 pub use packet::{Framing, Gcm};

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::{CryptoError, clear_length};
 use crate::{
     algorithm::{CipherAlgorithm, MacAlgorithm},
-    crypto::{burn_stack, mac::HmacKey},
+    crypto::{mac::HmacKey, on_burnt_stack},
 };
 
 const BLOCK_LEN: usize = 16;
@@ -171,8 +171,6 @@ impl Aes {
         })
     }
 
-    /// In a frame of its own, where the stack has been burnt.
-    #[inline(never)]
     fn overwrite<C: KeyIvInit>(stream: &mut C) {
         let mut nothing = C::new(&Key::<C>::default(), &Iv::<C>::default());
         // Exchanged and not assigned: an assignment may be made in place, around the gap.
@@ -193,13 +191,11 @@ impl Aes {
 
 impl Drop for Aes {
     fn drop(&mut self) {
-        burn_stack();
-        match self {
+        on_burnt_stack(|| match self {
             Self::Aes128(stream) => Self::overwrite(&mut **stream),
             Self::Aes192(stream) => Self::overwrite(&mut **stream),
             Self::Aes256(stream) => Self::overwrite(&mut **stream),
-        }
-        burn_stack();
+        });
     }
 }
 

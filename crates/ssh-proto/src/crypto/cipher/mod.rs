@@ -21,7 +21,7 @@ use core::fmt;
 
 use zeroize::Zeroize as _;
 
-use super::{CryptoError, burn_stack};
+use super::{CryptoError, on_burnt_stack};
 use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
 
 /// How packets are laid out under a cipher and a MAC.
@@ -86,13 +86,9 @@ impl SealingKey {
         iv: &[u8],
         mac_key: &[u8],
     ) -> Result<Self, CryptoError> {
-        burn_stack();
-        let made = Self::make(cipher, mac, key, iv, mac_key);
-        burn_stack();
-        made
+        on_burnt_stack(|| Self::make(cipher, mac, key, iv, mac_key))
     }
 
-    #[inline(never)]
     fn make(
         cipher: CipherAlgorithm,
         mac: Option<MacAlgorithm>,
@@ -172,13 +168,9 @@ impl OpeningKey {
         iv: &[u8],
         mac_key: &[u8],
     ) -> Result<Self, CryptoError> {
-        burn_stack();
-        let made = Self::make(cipher, mac, key, iv, mac_key);
-        burn_stack();
-        made
+        on_burnt_stack(|| Self::make(cipher, mac, key, iv, mac_key))
     }
 
-    #[inline(never)]
     fn make(
         cipher: CipherAlgorithm,
         mac: Option<MacAlgorithm>,
