@@ -258,6 +258,17 @@ mod tests {
         assert!(client(exactly(255).as_bytes()).unwrap().is_some());
         for peer in [server, client] {
             assert!(peer(exactly(256).as_bytes()).unwrap_err().contains("255"));
+            let without_cr = exactly(256).replace('\r', "");
+            assert_eq!(
+                peer(without_cr.as_bytes())
+                    .unwrap()
+                    .unwrap()
+                    .as_bytes()
+                    .len(),
+                254
+            );
+            let without_cr = exactly(257).replace('\r', "");
+            assert!(peer(without_cr.as_bytes()).unwrap_err().contains("255"));
             assert!(peer(b"SSH-2.0-x\0y\r\n").unwrap_err().contains("malformed"));
             assert!(peer(b"SSH-2.0-\r\n").unwrap_err().contains("malformed"));
             assert!(peer(b"SSH-1.5-x\r\n").unwrap_err().contains("SSH 2.0"));
