@@ -105,7 +105,7 @@ impl SendBuf {
         Ok(self.storage.get(self.head..self.len).unwrap_or_default())
     }
 
-    /// Forgets `n` bytes of output. More than there is counts as all.
+    /// Forgets `n` bytes of output, more than there is counts as all, and says whether there was any.
     pub(crate) fn consume(&mut self, n: usize) -> bool {
         let before = self.head;
         self.head = self.head.saturating_add(n).min(self.len);

@@ -205,7 +205,8 @@ impl<'a> Channel<'a> {
     /// # Errors
     ///
     /// [`Misuse::ChannelState`] unless the channel is open, [`Misuse::Value`] if the request is
-    /// too long for a packet or holds values that no peer is asked for, [`RequestError::Busy`] while too much waits already.
+    /// too long for a packet or holds values that no peer is asked for, [`RequestError::Busy`] while too
+    /// much waits already.
     pub fn request(
         &mut self,
         request: ChannelRequestType<'_>,

@@ -168,7 +168,8 @@ impl SendSide {
     /// # Errors
     ///
     /// [`Misuse::NotAuthenticated`], [`Misuse::Ended`], [`Misuse::Value`] if the request does not
-    /// fit into a packet, is a forward without a reply, or holds values that no peer is asked for, [`RequestError::Busy`].
+    /// fit into a packet, is a forward without a reply, or holds values that no peer is asked for,
+    /// [`RequestError::Busy`].
     pub fn global_request(
         &mut self,
         request: GlobalRequestType<'_>,
