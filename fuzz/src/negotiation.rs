@@ -10,7 +10,7 @@
 use arbitrary::{Result, Unstructured};
 use ssh_proto::algorithm::{
     Algorithms, CipherAlgorithm as Cipher, CompressionAlgorithm as Compression,
-    KexAlgorithm as Kex, MacAlgorithm as Mac, Preset, SignatureAlgorithm as Signature,
+    KexAlgorithm as Kex, MacAlgorithm as Mac, SignatureAlgorithm as Signature,
 };
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_proto::error::{End, Error};
@@ -198,7 +198,7 @@ fn handshake(ours: &Algorithms, theirs: &Algorithms) {
 
 /// Up to four algorithms for each slot.
 fn algorithms(u: &mut Unstructured<'_>) -> Result<Algorithms> {
-    let mut made = Algorithms::from(Preset::default());
+    let mut made = Algorithms::default();
     made.kex = some(u, Kex::ALL)?;
     made.host_key = some(u, Signature::ALL)?;
     made.ciphers_client_to_server = some(u, Cipher::ALL)?;

@@ -12,6 +12,7 @@ use core::time::Duration;
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
 use crate::recv::RECV_BUF_SIZE;
+use crate::transport::Role;
 
 /// What both roles have in common.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Default for TransportConfig {
 }
 
 /// Settings of a client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// What both roles have in common.
@@ -61,6 +62,19 @@ pub struct ClientConfig {
     /// `x11`. Every other type is refused without asking (`session` always, RFC 4254 section 6.1);
     /// `forwarded-tcpip` comes through only for forwards that were requested.
     pub channel_types: Vec<String>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            transport: TransportConfig {
+                algorithms: Preset::default().algorithms(Role::Client),
+                ..TransportConfig::default()
+            },
+            require_credential: false,
+            channel_types: Vec::new(),
+        }
+    }
 }
 
 /// Settings of a server.
@@ -88,7 +102,7 @@ impl Default for ServerConfig {
             host_keys: Vec::new(),
             banner: String::new(),
             methods: Methods::default(),
-            user_signatures: Preset::SIGNATURES.to_vec(),
+            user_signatures: Preset::default().signatures(Role::Server),
         }
     }
 }

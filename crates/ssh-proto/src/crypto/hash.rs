@@ -1,4 +1,5 @@
-//! The hashes of the exchange hash, of key derivation and of fingerprints (FIPS 180-4).
+//! The hashes of the exchange hash, of key derivation and of fingerprints (FIPS 180-4). SHA-1 is there
+//! for old peers.
 //!
 //! Fields are encoded straight into a hash. States and values are wiped when they are dropped and
 //! values are compared in constant time, because keys are cut from them.
@@ -14,7 +15,9 @@ use crate::wire::Sink;
 /// A hash function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HashAlgorithm {
+    Sha1,
     Sha256,
+    Sha384,
     Sha512,
 }
 
@@ -22,7 +25,9 @@ impl HashAlgorithm {
     /// Bytes of a digest.
     pub(crate) const fn output_len(self) -> usize {
         match self {
+            Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -48,7 +53,9 @@ pub(crate) struct Hash {
 
 #[derive(Clone)]
 enum State {
+    Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
+    Sha384(sha2::Sha384),
     Sha512(sha2::Sha512),
 }
 
@@ -56,7 +63,9 @@ impl Hash {
     pub(crate) fn new(algorithm: HashAlgorithm) -> Self {
         Self {
             state: match algorithm {
+                HashAlgorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
                 HashAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
+                HashAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
                 HashAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
             },
         }
@@ -64,7 +73,9 @@ impl Hash {
 
     pub(crate) fn finish(self) -> Digest {
         match self.state {
+            State::Sha1(hash) => Digest::take(hash.finalize().as_mut_slice()),
             State::Sha256(hash) => Digest::take(hash.finalize().as_mut_slice()),
+            State::Sha384(hash) => Digest::take(hash.finalize().as_mut_slice()),
             State::Sha512(hash) => Digest::take(hash.finalize().as_mut_slice()),
         }
     }
@@ -73,7 +84,9 @@ impl Hash {
 impl Sink for Hash {
     fn put(&mut self, bytes: &[u8]) {
         match &mut self.state {
+            State::Sha1(hash) => hash.update(bytes),
             State::Sha256(hash) => hash.update(bytes),
+            State::Sha384(hash) => hash.update(bytes),
             State::Sha512(hash) => hash.update(bytes),
         }
     }
@@ -143,6 +156,15 @@ mod tests {
     #[test]
     fn fips180_abc() {
         for (algorithm, digest) in [
+            (
+                HashAlgorithm::Sha1,
+                "a9993e364706816aba3e25717850c26c9cd0d89d",
+            ),
+            (
+                HashAlgorithm::Sha384,
+                "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed\
+                 8086072ba1e7cc2358baeca134c825a7",
+            ),
             (
                 HashAlgorithm::Sha256,
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",

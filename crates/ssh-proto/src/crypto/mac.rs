@@ -22,7 +22,9 @@ pub(crate) struct HmacKey {
 
 /// Boxed, so that the smaller one leaves no gap into which something of the stack could come along.
 enum State {
+    Sha1(Box<Hmac<sha1::Sha1>>),
     Sha256(Box<Hmac<sha2::Sha256>>),
+    Sha384(Box<Hmac<sha2::Sha384>>),
     Sha512(Box<Hmac<sha2::Sha512>>),
 }
 
@@ -32,6 +34,12 @@ impl HmacKey {
         let refused = |_| CryptoError::Internal;
         Ok(Self {
             state: match hash {
+                HashAlgorithm::Sha1 => {
+                    State::Sha1(Box::new(Hmac::new_from_slice(key).map_err(refused)?))
+                }
+                HashAlgorithm::Sha384 => {
+                    State::Sha384(Box::new(Hmac::new_from_slice(key).map_err(refused)?))
+                }
                 HashAlgorithm::Sha256 => {
                     State::Sha256(Box::new(Hmac::new_from_slice(key).map_err(refused)?))
                 }
@@ -45,7 +53,9 @@ impl HmacKey {
     /// The tag of the concatenation of `parts`.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> Digest {
         match &self.state {
+            State::Sha1(key) => finish(Hmac::clone(key), parts),
             State::Sha256(key) => finish(Hmac::clone(key), parts),
+            State::Sha384(key) => finish(Hmac::clone(key), parts),
             State::Sha512(key) => finish(Hmac::clone(key), parts),
         }
     }

@@ -69,6 +69,8 @@ pub(crate) fn rsa_pkcs1(
     let parameters = match hash {
         HashAlgorithm::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
         HashAlgorithm::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+        // No signature algorithm of ours hashes with these.
+        HashAlgorithm::Sha1 | HashAlgorithm::Sha384 => return Err(CryptoError::Internal),
     };
     if !RSA_BITS.contains(&n.bits()) {
         return Err(CryptoError::Key);

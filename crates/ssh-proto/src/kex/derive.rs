@@ -158,7 +158,7 @@ mod tests {
                 ],
             ),
         ] {
-            let shared = SharedSecret::Number(Zeroizing::new(number));
+            let shared = SharedSecret::Number(Zeroizing::new(number.to_vec()));
             let material = Material {
                 hash,
                 shared: &shared,
@@ -180,7 +180,7 @@ mod tests {
         let hash = HashAlgorithm::Sha256;
         let material = Material {
             hash,
-            shared: &SharedSecret::Number(Zeroizing::new([7; 32])),
+            shared: &SharedSecret::Number(Zeroizing::new(alloc::vec![7; 32])),
             exchange_hash: &hash.digest(b"H"),
             session_id: &hash.digest(b"H"),
         };

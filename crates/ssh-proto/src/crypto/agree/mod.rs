@@ -54,7 +54,7 @@ impl ClientShare {
     /// The shared secret, from the server's string: Q_S or S_REPLY.
     pub(crate) fn finish(self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
         match self.private {
-            Private::Curve25519(private) => private.agree(server_reply).map(SharedSecret::Number),
+            Private::Curve25519(private) => private.agree(server_reply).map(SharedSecret::number),
             Private::MlKem768X25519(private) => {
                 private.finish(server_reply).map(SharedSecret::Hash)
             }
@@ -84,7 +84,7 @@ pub(crate) fn server_respond(
             let private = curve25519::Ephemeral::generate(streams);
             let reply = private.public().to_vec();
             let secret = private.agree(client_init)?;
-            Ok((reply, SharedSecret::Number(secret)))
+            Ok((reply, SharedSecret::number(secret)))
         }
     }
 }
@@ -92,12 +92,16 @@ pub(crate) fn server_respond(
 /// K of RFC 4253 section 8. Wiped when dropped.
 pub(crate) enum SharedSecret {
     /// A number, big-endian, which is encoded as an mpint.
-    Number(Zeroizing<[u8; 32]>),
+    Number(Zeroizing<Vec<u8>>),
     /// The hash of several secrets, which is encoded as a string.
     Hash(Digest),
 }
 
 impl SharedSecret {
+    fn number<const N: usize>(value: Zeroizing<[u8; N]>) -> Self {
+        Self::Number(Zeroizing::new(value.to_vec()))
+    }
+
     /// Writes K as it enters the exchange hash and the key derivation.
     pub(crate) fn encode<S: Sink + ?Sized>(&self, out: &mut S) {
         match self {

@@ -33,12 +33,12 @@ fn both_sides_have_the_same_secret_and_it_is_fresh() {
 fn k7_a_hybrid_secret_is_a_string_and_a_classical_one_an_mpint() {
     let mut high = [0; 32];
     high[0] = 0x80;
-    let number = encoded(&SharedSecret::Number(Zeroizing::new(high)));
+    let number = encoded(&SharedSecret::number(Zeroizing::new(high)));
     assert_eq!(number.len(), 4 + 33);
     assert_eq!(number[..6], [0, 0, 0, 33, 0, 0x80]);
     let mut short = [0; 32];
     short[31] = 1;
-    let number = encoded(&SharedSecret::Number(Zeroizing::new(short)));
+    let number = encoded(&SharedSecret::number(Zeroizing::new(short)));
     assert_eq!(number, [0, 0, 0, 1, 1]);
     let digest = crate::crypto::hash::HashAlgorithm::Sha256.digest(b"x");
     assert_eq!(encoded(&SharedSecret::Hash(digest)).len(), 4 + 32);
