@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::crypto::hash::HashAlgorithm;
+use crate::message::KexMessages;
 use crate::transport::Role;
 use crate::wire::NameList;
 
@@ -60,10 +61,30 @@ fn the_preset_legacy_holds_every_algorithm_once() {
 }
 
 #[test]
-fn k10_sha1_is_neither_offered_nor_known() {
+fn k10_sha1_is_not_offered_and_for_signatures_not_known() {
     assert_eq!(SignatureAlgorithm::from_name("ssh-rsa"), None);
     assert_eq!(KeyType::from_name("rsa-sha2-256"), None);
-    assert_eq!(KexAlgorithm::from_name("diffie-hellman-group1-sha1"), None);
+    let group1 = KexAlgorithm::from_name("diffie-hellman-group1-sha1");
+    assert_eq!(group1.is_some(), cfg!(feature = "legacy"));
+    for role in [Role::Client, Role::Server] {
+        for preset in [Preset::default(), Preset::hardened()] {
+            let offered = preset.algorithms(role).kex;
+            assert!(offered.iter().all(|kex| kex.hash() != HashAlgorithm::Sha1));
+        }
+    }
+}
+
+/// CVE-2002-20001: a server computes for strangers.
+#[test]
+fn k9_a_server_offers_no_finite_field_diffie_hellman_unasked() {
+    let families = |role| -> Vec<KexMessages> {
+        let kex = Preset::default().algorithms(role).kex;
+        kex.iter().map(|kex| kex.messages()).collect()
+    };
+    let finite = |family: &KexMessages| *family != KexMessages::Ecdh;
+    assert!(!families(Role::Server).iter().any(finite));
+    assert!(families(Role::Client).iter().any(finite));
+    assert!(!families(Role::Client).contains(&KexMessages::Rsa));
 }
 
 #[test]
