@@ -3,6 +3,7 @@
 //! Plain structs with public fields and `Default`; checked once, when a connection is made.
 
 mod group_exchange;
+mod transient_rsa;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -12,6 +13,8 @@ use core::fmt;
 use core::time::Duration;
 
 pub use group_exchange::{DhGroup, DhGroupError, GroupExchange};
+pub(crate) use transient_rsa::smallest_transient;
+pub use transient_rsa::{TransientRsaKey, TransientRsaKeyError};
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
@@ -92,6 +95,9 @@ pub struct ServerConfig {
     pub transport: TransportConfig,
     /// The host keys, one of each type at the most. At least one is needed.
     pub host_keys: Vec<HostKey>,
+    /// What RSA key exchange (RFC 4432) encrypts to. Without it, or with one that is too small, its
+    /// methods are not offered, whatever `algorithms.kex` says.
+    pub transient_rsa: Option<TransientRsaKey>,
     /// Sent before the first answer to an authentication request (RFC 4252 section 5.4); empty
     /// for none.
     pub banner: String,
@@ -107,6 +113,7 @@ impl Default for ServerConfig {
         Self {
             transport: TransportConfig::default(),
             host_keys: Vec::new(),
+            transient_rsa: None,
             banner: String::new(),
             methods: Methods::default(),
             user_signatures: Preset::default().signatures(Role::Server),

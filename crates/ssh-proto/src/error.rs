@@ -346,6 +346,10 @@ pub enum KeyExchangeError {
     Group,
     /// No group is of a size that both the client and `TransportConfig::group_exchange` allow.
     GroupRequest,
+    /// The server's transient RSA key (RFC 4432) is none, or is too small.
+    TransientKey,
+    /// The secret that the client encrypted to the transient RSA key cannot be read.
+    Secret,
     /// The host key blob is malformed, or not of the negotiated type.
     HostKey,
     /// The signature over the exchange hash does not verify, or is of another algorithm.
@@ -360,6 +364,8 @@ impl fmt::Display for KeyExchangeError {
             Self::PublicValue => "invalid public value",
             Self::Group => "invalid group, or one of another size than was asked for",
             Self::GroupRequest => "no group of the size that was asked for",
+            Self::TransientKey => "invalid or small transient RSA key",
+            Self::Secret => "a secret that cannot be decrypted",
             Self::HostKey => "malformed host key, or not of the negotiated type",
             Self::Signature => "the signature over the exchange does not verify",
             Self::StrictRequired => {

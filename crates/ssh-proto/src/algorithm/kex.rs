@@ -63,12 +63,25 @@ algorithms! {
             hash: HashAlgorithm::Sha1, post_quantum: false,
             messages: KexMessages::GroupExchange, standing: Standing::Deprecated,
         },
+        /// A secret that the client encrypts to an RSA key of 2048 bits at the least (RFC 4432). Only a
+        /// server that has been given one offers it.
+        #[cfg(feature = "legacy")]
+        Rsa2048Sha256 = "rsa2048-sha256" {
+            hash: HashAlgorithm::Sha256, post_quantum: false,
+            messages: KexMessages::Rsa, standing: Standing::Deprecated,
+        },
         /// Diffie-Hellman in a group of 1024 bits, which some can break for all (Logjam), with SHA-1
         /// (RFC 4253 section 8.1).
         #[cfg(feature = "legacy")]
         DiffieHellmanGroup1Sha1 = "diffie-hellman-group1-sha1" {
             hash: HashAlgorithm::Sha1, post_quantum: false,
             messages: KexMessages::Dh, standing: Standing::Deprecated,
+        },
+        /// As `rsa2048-sha256`, with a key of 1024 bits at the least and SHA-1.
+        #[cfg(feature = "legacy")]
+        Rsa1024Sha1 = "rsa1024-sha1" {
+            hash: HashAlgorithm::Sha1, post_quantum: false,
+            messages: KexMessages::Rsa, standing: Standing::Deprecated,
         },
     }
 }

@@ -7,6 +7,7 @@
 mod curve25519;
 pub(crate) mod dh;
 mod mlkem;
+pub(crate) mod rsa;
 
 use alloc::vec::Vec;
 use core::fmt;
