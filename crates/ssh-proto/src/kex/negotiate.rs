@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub(super) use crate::algorithm::Algorithm as Named;
 use crate::algorithm::{
     Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
@@ -293,33 +294,6 @@ pub(super) fn guess_is_right(ours: &Algorithms, theirs: &KexInit<'_>) -> bool {
     let host_key = ours.host_key.first().map(|a| a.name());
     theirs.kex_algorithms.first() == kex && theirs.server_host_key_algorithms.first() == host_key
 }
-
-/// An algorithm of any slot.
-pub(super) trait Named: Copy + PartialEq + 'static {
-    fn name(self) -> &'static str;
-    fn from_name(name: &str) -> Option<Self>;
-}
-
-macro_rules! named {
-    ($($algorithm:ty),*) => {$(
-        impl Named for $algorithm {
-            fn name(self) -> &'static str {
-                Self::name(self)
-            }
-            fn from_name(name: &str) -> Option<Self> {
-                Self::from_name(name)
-            }
-        }
-    )*};
-}
-
-named!(
-    KexAlgorithm,
-    SignatureAlgorithm,
-    CipherAlgorithm,
-    MacAlgorithm,
-    CompressionAlgorithm
-);
 
 struct Negotiation {
     role: Role,
