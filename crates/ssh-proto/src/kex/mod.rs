@@ -19,6 +19,7 @@
 
 mod derive;
 pub(crate) mod negotiate;
+mod remedy;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -26,6 +27,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 pub use negotiate::{Choice, Negotiated, NegotiationReport, Protection, Slot, SlotReport};
+pub use remedy::Remedy;
 
 use crate::algorithm::{Algorithms, KexAlgorithm, SignatureAlgorithm};
 use crate::config::{HostKey, TransportConfig};
