@@ -6,7 +6,7 @@ use crate::message::KexMessages;
 
 algorithms! {
     /// A key exchange method.
-    KexAlgorithm: KexFacts {
+    KexAlgorithm ("key exchange method"): KexFacts {
         /// ML-KEM-768 and X25519 together: safe as long as one of them is
         /// (draft-ietf-sshm-mlkem-hybrid-kex).
         Mlkem768X25519Sha256 = "mlkem768x25519-sha256" {

@@ -21,6 +21,7 @@ mod derive;
 mod method;
 pub(crate) mod negotiate;
 mod offer;
+mod remedy;
 mod transcript;
 
 use alloc::boxed::Box;
@@ -29,6 +30,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 pub use negotiate::{Choice, Negotiated, NegotiationReport, Protection, Slot, SlotReport};
+pub use remedy::Remedy;
 
 use self::method::{Agreed, Answer, Exchanged, Expect, Next, Opening};
 use self::transcript::Transcript;
