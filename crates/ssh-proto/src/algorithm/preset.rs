@@ -51,7 +51,8 @@ impl Preset {
         }
     }
 
-    /// Everything that there is, the weakest last, for peers that have nothing better.
+    /// Everything that there is, the weakest last, for peers that have nothing better; but for
+    /// compression before authentication on a server (CVE-2026-23943), which is to be named.
     pub const fn legacy() -> Self {
         Self {
             purpose: Purpose::Legacy,
@@ -69,7 +70,10 @@ impl Preset {
             ciphers.sort_by_key(|cipher| *cipher != CipherAlgorithm::ChaCha20Poly1305);
         }
         let macs = list.of(MacAlgorithm::ALL, MacAlgorithm::standing);
-        let compression = list.of(CompressionAlgorithm::ALL, CompressionAlgorithm::standing);
+        let mut compression = list.of(CompressionAlgorithm::ALL, CompressionAlgorithm::standing);
+        if role == Role::Server {
+            compression.retain(|method| !method.is_before_authentication());
+        }
         Algorithms {
             kex: list.of(KexAlgorithm::ALL, KexAlgorithm::standing),
             host_key: self.signatures(role),

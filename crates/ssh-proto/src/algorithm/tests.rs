@@ -52,11 +52,44 @@ fn the_preset_legacy_holds_every_algorithm_once() {
             sorted(&all.macs_server_to_client),
             sorted(MacAlgorithm::ALL)
         );
-        assert_eq!(
-            sorted(&all.compression_server_to_client),
-            sorted(CompressionAlgorithm::ALL)
-        );
+        let mut compression = CompressionAlgorithm::ALL.to_vec();
+        compression.retain(|method| role == Role::Client || !method.is_before_authentication());
+        assert_eq!(sorted(&all.compression_client_to_server), compression);
+        assert_eq!(sorted(&all.compression_server_to_client), compression);
     }
+}
+
+#[test]
+fn z4_compression_is_offered_only_by_name_and_before_authentication_by_no_preset_of_a_server() {
+    use CompressionAlgorithm as Compression;
+    for role in [Role::Client, Role::Server] {
+        for preset in [
+            Preset::default(),
+            Preset::for_cpu(false),
+            Preset::hardened(),
+        ] {
+            let offered = preset.algorithms(role);
+            assert_eq!(offered.compression_client_to_server, [Compression::None]);
+            assert_eq!(offered.compression_server_to_client, [Compression::None]);
+        }
+    }
+    // CVE-2026-23943.
+    let of_server = Preset::legacy().algorithms(Role::Server);
+    let expected = [Compression::None, Compression::ZlibOpenssh];
+    assert_eq!(of_server.compression_client_to_server, expected);
+    assert_eq!(of_server.compression_server_to_client, expected);
+    #[cfg(feature = "legacy")]
+    {
+        let of_client = Preset::legacy().algorithms(Role::Client);
+        let all = [
+            Compression::None,
+            Compression::ZlibOpenssh,
+            Compression::Zlib,
+        ];
+        assert_eq!(of_client.compression_server_to_client, all);
+        assert!(Compression::Zlib.is_before_authentication());
+    }
+    assert!(!Compression::ZlibOpenssh.is_before_authentication());
 }
 
 #[test]
