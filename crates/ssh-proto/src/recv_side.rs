@@ -349,7 +349,7 @@ impl RecvSide {
             self.count_before_auth(payload.bytes.len())?;
             return Ok(payload);
         }
-        self.under_way &= !authenticated;
+        self.under_way = false;
         let room = batch.room(limit)?;
         let length = self.inflater.unpack(payload.bytes, room, authenticated)?;
         let bytes = batch.lend(length);
