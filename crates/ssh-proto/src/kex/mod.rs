@@ -416,6 +416,9 @@ impl Kex {
         out.transport(&NewKeys);
         if !out.has_failed() {
             out.sealer.switch(sealing, self.reset());
+            let compression = terms.sent_by(self.role).compression;
+            out.sealer
+                .compress(compression, self.config.compression_level);
         }
         self.host_key = Some(key);
         self.negotiated = Some(terms);
