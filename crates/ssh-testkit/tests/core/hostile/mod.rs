@@ -28,4 +28,5 @@ mod mitm;
 mod modes;
 mod order;
 mod packet;
+mod policy;
 mod rekey;
