@@ -18,6 +18,8 @@
 //! and puts the next one in; a state that fails leaves `Idle` behind and the connection ends.
 
 mod derive;
+#[cfg(test)]
+mod full_set;
 mod method;
 pub(crate) mod negotiate;
 mod offer;

@@ -29,4 +29,5 @@ mod mitm;
 mod modes;
 mod order;
 mod packet;
+mod policy;
 mod rekey;
