@@ -8,6 +8,7 @@ mod curve;
 mod curve25519;
 #[cfg(feature = "curve448")]
 mod curve448;
+pub(crate) mod dh;
 mod hybrid;
 mod mlkem;
 mod nist;
@@ -41,6 +42,7 @@ enum Private {
     Curve25519(X25519),
     #[cfg(feature = "curve448")]
     Curve448(curve448::Ephemeral),
+    Dh(dh::Group, dh::Ephemeral),
     Nistp256(nist::Ephemeral<NistP256>),
     Nistp384(nist::Ephemeral<NistP384>),
     Nistp521(nist::Ephemeral<NistP521>),
@@ -57,8 +59,14 @@ type Mlkem1024Nistp384 = Hybrid<mlkem::PrivateKey<MlKem1024>, nist::Ephemeral<Ni
 type Sntrup761X25519 = Hybrid<sntrup::PrivateKey, X25519>;
 
 impl ClientShare {
-    /// Makes a fresh share.
+    /// Makes a fresh share for a method of which it is the first message.
     pub(crate) fn generate(kex: KexAlgorithm, streams: &mut Streams) -> Result<Self, CryptoError> {
+        if let Some(group) = dh::fixed(kex) {
+            let group = dh::Group::named(group)?;
+            let (public, private) = dh::Ephemeral::generate(&group, streams)?;
+            let private = Private::Dh(group, private);
+            return Ok(Self { public, private });
+        }
         match kex {
             KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256LibSsh => {
                 Self::curve(Private::Curve25519, streams)
@@ -80,6 +88,7 @@ impl ClientShare {
             KexAlgorithm::Sntrup761X25519Sha512 | KexAlgorithm::Sntrup761X25519Sha512OpenSsh => {
                 Self::hybrid(Private::Sntrup761X25519, kex, streams)
             }
+            _ => Err(CryptoError::Internal),
         }
     }
 
@@ -106,12 +115,13 @@ impl ClientShare {
         })
     }
 
-    /// The string that goes to the server: Q_C (RFC 5656 section 4) or C_INIT.
+    /// What goes to the server: the string Q_C (RFC 5656 section 4) or C_INIT, or the number e,
+    /// big-endian.
     pub(crate) fn public(&self) -> &[u8] {
         &self.public
     }
 
-    /// The shared secret, from the server's string: Q_S or S_REPLY.
+    /// The shared secret, from what the server sent: Q_S, S_REPLY or f.
     pub(crate) fn finish(self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
         let number = match self.private {
             Private::Curve25519(private) => private.agree(server_reply),
@@ -120,6 +130,7 @@ impl ClientShare {
             Private::Nistp256(private) => private.agree(server_reply),
             Private::Nistp384(private) => private.agree(server_reply),
             Private::Nistp521(private) => private.agree(server_reply),
+            Private::Dh(group, private) => return private.agree(&group, server_reply),
             Private::Mlkem768X25519(private) => return private.finish(server_reply),
             Private::Mlkem768Nistp256(private) => return private.finish(server_reply),
             Private::Mlkem1024Nistp384(private) => return private.finish(server_reply),
@@ -135,13 +146,16 @@ impl fmt::Debug for ClientShare {
     }
 }
 
-/// The server's side in one step: from the client's string, the string that goes to the client
-/// (Q_S or S_REPLY) and the shared secret.
+/// The server's side in one step: from what the client sent, what goes to the client (Q_S, S_REPLY
+/// or f) and the shared secret.
 pub(crate) fn server_respond(
     kex: KexAlgorithm,
     client_init: &[u8],
     streams: &mut Streams,
 ) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+    if let Some(group) = dh::fixed(kex) {
+        return dh::respond(&dh::Group::named(group)?, client_init, streams);
+    }
     let (init, hash) = (client_init, kex.hash());
     match kex {
         KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256LibSsh => {
@@ -164,6 +178,7 @@ pub(crate) fn server_respond(
         KexAlgorithm::Sntrup761X25519Sha512 | KexAlgorithm::Sntrup761X25519Sha512OpenSsh => {
             Sntrup761X25519::respond(hash, init, streams)
         }
+        _ => Err(CryptoError::Internal),
     }
 }
 
