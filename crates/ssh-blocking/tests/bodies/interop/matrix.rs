@@ -116,7 +116,7 @@ impl Column {
                     "mlkem768x25519-sha256" => false,
                     // Compiled in, where it is at all, and not in its default lists.
                     "diffie-hellman-group15-sha512" | "diffie-hellman-group17-sha512" => false,
-                    sha1 => !sha1.ends_with("-sha1"),
+                    other => !other.ends_with("-sha1") && !other.starts_with("rsa"),
                 },
                 // sshd announces rsa-sha2-512 too, whatever it is told to take.
                 Row::UserKey(SignatureAlgorithm::RsaSha2_256) => self.side == Side::OurServer,
@@ -125,7 +125,9 @@ impl Column {
             Peer::AsyncSsh => match row {
                 Row::Kex(kex) => !matches!(
                     kex.name(),
-                    "diffie-hellman-group1-sha1" | "diffie-hellman-group-exchange-sha1"
+                    "diffie-hellman-group1-sha1"
+                        | "diffie-hellman-group-exchange-sha1"
+                        | "rsa1024-sha1"
                 ),
                 _ => true,
             },

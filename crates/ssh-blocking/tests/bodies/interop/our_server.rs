@@ -95,7 +95,10 @@ pub(crate) fn run(peer: &PeerClient, column: Column, results: &Results) -> Resul
         let mut user_key = KeyType::Ed25519;
         let algorithms = &mut config.transport.algorithms;
         match row {
-            Row::Kex(kex) => algorithms.kex = vec![kex],
+            Row::Kex(kex) => {
+                algorithms.kex = vec![kex];
+                config.transient_rsa = Some(ssh_testkit::sim::transient_rsa());
+            }
             Row::Protection(cipher, mac) => {
                 algorithms.ciphers_client_to_server = vec![cipher];
                 algorithms.ciphers_server_to_client = vec![cipher];
