@@ -2,12 +2,16 @@
 //!
 //! Plain structs with public fields and `Default`; checked once, when a connection is made.
 
+mod group_exchange;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+pub use group_exchange::{DhGroup, DhGroupError, GroupExchange};
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
@@ -31,6 +35,8 @@ pub struct TransportConfig {
     /// Sends the first key exchange message at once, with a guess of the method (RFC 4253
     /// section 7); saves a round trip if the guess is right. Off by default.
     pub guess: bool,
+    /// The groups of `diffie-hellman-group-exchange-*`.
+    pub group_exchange: GroupExchange,
     /// Bounds on everything that a peer can push on.
     pub limits: Limits,
     /// How long is waited for what.
@@ -44,6 +50,7 @@ impl TransportConfig {
             algorithms: preset.algorithms(role),
             require_strict_kex: preset.requires_strict_kex(),
             guess: false,
+            group_exchange: GroupExchange::default(),
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }
@@ -614,7 +621,7 @@ impl TransportConfig {
                 "is empty: `none` is a method too",
             ),
         ];
-        for (field, holds, reason) in rules {
+        for (field, holds, reason) in rules.into_iter().chain(self.group_exchange.rules()) {
             if !holds {
                 return Err(ConfigError {
                     field,

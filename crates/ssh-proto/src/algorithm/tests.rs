@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::crypto::hash::HashAlgorithm;
+use crate::message::KexMessages;
 use crate::transport::Role;
 use crate::wire::NameList;
 
@@ -64,6 +65,21 @@ fn k10_sha1_and_md5_are_offered_only_by_name() {
     // As the name of a signature algorithm it means SHA-1.
     assert_eq!(SignatureAlgorithm::from_name("ssh-rsa"), None);
     assert_eq!(KeyType::from_name("rsa-sha2-256"), None);
+    let group1 = KexAlgorithm::from_name("diffie-hellman-group1-sha1");
+    assert_eq!(group1.is_some(), cfg!(feature = "legacy"));
+}
+
+/// CVE-2002-20001: a server computes for strangers.
+#[test]
+fn k9_a_server_offers_no_finite_field_diffie_hellman_unasked() {
+    let families = |role| -> Vec<KexMessages> {
+        let kex = Preset::default().algorithms(role).kex;
+        kex.iter().map(|kex| kex.messages()).collect()
+    };
+    let finite = |family: &KexMessages| *family != KexMessages::Ecdh;
+    assert!(!families(Role::Server).iter().any(finite));
+    assert!(families(Role::Client).iter().any(finite));
+    assert!(!families(Role::Client).contains(&KexMessages::Rsa));
 }
 
 #[test]
