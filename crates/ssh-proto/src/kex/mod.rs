@@ -37,12 +37,12 @@ pub use remedy::Remedy;
 use self::method::{Agreed, Answer, Exchanged, Expect, Next, Opening};
 use self::transcript::Transcript;
 use crate::algorithm::{KexAlgorithm, SignatureAlgorithm};
-use crate::config::{HostKey, TransportConfig};
+use crate::config::{HostKey, TransientRsaKey, TransportConfig};
 use crate::crypto::cipher::OpeningKey;
 use crate::crypto::hash::Digest;
 use crate::error::{Error, HostKeyError, PeerMisbehaved};
 use crate::key::{PrivateKey, PublicKey};
-use crate::message::{KexInit, NewKeys, Wire};
+use crate::message::{KexInit, KexMessages, NewKeys, Wire};
 use crate::out::Out;
 use crate::random::Purpose;
 use crate::transport::{Identification, ResetSequence, Role};
@@ -71,12 +71,18 @@ pub(crate) struct Finished {
     pub(crate) first: bool,
 }
 
+/// The keys of a server. A client has none.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) host: Vec<HostKey>,
+    pub(crate) transient_rsa: Option<TransientRsaKey>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Kex {
     role: Role,
     config: Arc<TransportConfig>,
-    /// Of a server.
-    host_keys: Vec<HostKey>,
+    keys: Keys,
     ours: Identification,
     theirs: Option<Identification>,
     state: State,
@@ -118,13 +124,13 @@ impl Kex {
     pub(crate) const fn new(
         role: Role,
         config: Arc<TransportConfig>,
-        host_keys: Vec<HostKey>,
+        keys: Keys,
         ours: Identification,
     ) -> Self {
         Self {
             role,
             config,
-            host_keys,
+            keys,
             ours,
             theirs: None,
             state: State::Idle,
@@ -200,7 +206,7 @@ impl Kex {
         let mut cookie = [0; 16];
         out.streams.fill(Purpose::Cookie, &mut cookie);
         let guess = match algorithms.kex.first() {
-            Some(&kex) if self.guesses() => Opening::new(kex, self, out)?.map(|it| (kex, it)),
+            Some(&kex) if self.guesses(kex) => Some((kex, Opening::new(kex, self, out)?)),
             _ => None,
         };
         let payload = self.kexinit(&algorithms, &cookie, guess.is_some());
@@ -213,9 +219,10 @@ impl Kex {
         Ok(())
     }
 
-    /// Only a client guesses, and in its first exchange alone.
-    fn guesses(&self) -> bool {
-        self.config.guess && self.role == Role::Client && self.session_id.is_none()
+    /// Only a client guesses, in its first exchange alone, and where it speaks first.
+    fn guesses(&self, kex: KexAlgorithm) -> bool {
+        let begins = self.role == Role::Client && kex.messages() != KexMessages::Rsa;
+        self.config.guess && begins && self.session_id.is_none()
     }
 
     /// The peer's KEXINIT, which came as packet `seq`.
@@ -253,7 +260,7 @@ impl Kex {
         let guess = guess.filter(|(kex, _)| right && *kex == agreed.terms.kex);
         self.state = State::Method(match self.role {
             Role::Client => self.begin(agreed, guess, out)?,
-            Role::Server => Expect::of_server(agreed)?,
+            Role::Server => Expect::of_server(agreed, self, out)?,
         });
         Ok(report)
     }
@@ -269,7 +276,7 @@ impl Kex {
         if let Some((_, opening)) = guess {
             return Ok(opening.expect(agreed));
         }
-        let opening = Opening::new(kex, self, out)?.ok_or(INTERNAL)?;
+        let opening = Opening::new(kex, self, out)?;
         opening.send(kex, out);
         Ok(opening.expect(agreed))
     }
@@ -411,6 +418,9 @@ impl Kex {
         out.transport(&NewKeys);
         if !out.has_failed() {
             out.sealer.switch(sealing, self.reset());
+            let compression = terms.sent_by(self.role).compression;
+            out.sealer
+                .compress(compression, self.config.compression_level);
         }
         self.host_key = Some(key);
         self.negotiated = Some(terms);

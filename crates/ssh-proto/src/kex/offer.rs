@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 
 use super::{Kex, negotiate};
 use crate::algorithm::{Algorithms, SignatureAlgorithm};
-use crate::config::HostKey;
+use crate::config::{HostKey, TransientRsaKey, smallest_transient};
 use crate::error::{Error, KeyExchangeError, PeerMisbehaved};
-use crate::message::{KexInit, Wire};
+use crate::message::{KexInit, KexMessages, Wire};
 use crate::transport::Role;
 use crate::wire::{NameList, Sink};
 
@@ -19,20 +19,26 @@ const STRICT_C: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_S: &str = "kex-strict-s-v00@openssh.com";
 
 impl Kex {
-    /// What we offer: of host keys a server can offer only what it has.
+    /// What we offer: a server can offer only what it has keys for.
     pub(super) fn algorithms(&self) -> Algorithms {
         let mut algorithms = self.config.algorithms.clone();
         if self.role == Role::Server {
             algorithms
                 .host_key
                 .retain(|algorithm| self.host_key_for(*algorithm).is_some());
+            let transient = self.keys.transient_rsa.as_ref();
+            let bits = transient.map_or(0, TransientRsaKey::bits);
+            algorithms.kex.retain(|kex| {
+                kex.messages() != KexMessages::Rsa || bits >= smallest_transient(kex.hash())
+            });
         }
         algorithms
     }
 
     pub(super) fn host_key_for(&self, algorithm: SignatureAlgorithm) -> Option<&HostKey> {
         let key_type = algorithm.key_type();
-        self.host_keys
+        self.keys
+            .host
             .iter()
             .find(|key| key.public_key().key_type() == key_type)
     }

@@ -5,6 +5,7 @@
 //!   Dh              mpint e, f                        mpint K
 //!   Ecdh            string Q_C, Q_S                   K, a number or a string
 //!   GroupExchange   uint32 min, n, max  mpint p, g, e, f   mpint K
+//!   Rsa             string K_T, the encrypted K       mpint K
 //! ```
 //!
 //! Fields go straight into the hash, in this order. A [`Transcript`] begins when both KEXINITs are
@@ -71,6 +72,16 @@ impl Transcript {
         self.hash.put_mpint(group.g());
         for value in [client, server] {
             self.hash.put_mpint(Mpint::from_unsigned(value));
+        }
+        Unfinished { hash: self.hash }
+    }
+
+    /// Goes on with the transient key and the encrypted secret.
+    //= rfc4432#section-4
+    //# string K_S, string K_T, string RSAES_OAEP_ENCRYPT(K_T, K), mpint K
+    pub(super) fn rsa(mut self, host_key: &[u8], transient: &[u8], encrypted: &[u8]) -> Unfinished {
+        for part in [host_key, transient, encrypted] {
+            self.hash.put_string(part);
         }
         Unfinished { hash: self.hash }
     }

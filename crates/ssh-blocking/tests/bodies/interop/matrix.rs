@@ -112,14 +112,28 @@ impl Column {
     pub(crate) fn must_have(self, row: Row) -> bool {
         match self.peer {
             Peer::OpenSsh => match row {
-                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
+                Row::Kex(kex) => match kex.name() {
+                    "mlkem768x25519-sha256" => false,
+                    // Compiled in, where it is at all, and not in its default lists.
+                    "diffie-hellman-group15-sha512" | "diffie-hellman-group17-sha512" => false,
+                    sha1 => !sha1.ends_with("-sha1"),
+                },
                 // sshd announces rsa-sha2-512 too, whatever it is told to take.
                 Row::UserKey(SignatureAlgorithm::RsaSha2_256) => self.side == Side::OurServer,
                 _ => true,
             },
-            Peer::AsyncSsh => true,
+            Peer::AsyncSsh => match row {
+                Row::Kex(kex) => !matches!(
+                    kex.name(),
+                    "diffie-hellman-group1-sha1" | "diffie-hellman-group-exchange-sha1"
+                ),
+                _ => true,
+            },
             Peer::Dropbear => match row {
-                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
+                Row::Kex(kex) => match kex.name() {
+                    "diffie-hellman-group14-sha256" | "diffie-hellman-group14-sha1" => true,
+                    other => other.starts_with("curve25519-"),
+                },
                 Row::Protection(cipher, None) => cipher == CipherAlgorithm::ChaCha20Poly1305,
                 Row::Protection(cipher, Some(mac)) => {
                     cipher != CipherAlgorithm::Aes192Ctr && mac == MacAlgorithm::HmacSha256

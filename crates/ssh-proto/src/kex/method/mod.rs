@@ -11,14 +11,19 @@
 //!                                              <- GROUP
 //!                   INIT ->                                  -> ExpectReply | ExpectInit
 //!                                              <- REPLY
+//!   Rsa                                        <- PUBKEY     -> ExpectPubkey | ExpectSecret
+//!                   SECRET ->                                -> ExpectDone
+//!                                              <- DONE
 //! ```
 
 mod group_exchange;
+mod rsa;
 mod values;
 
 use alloc::vec::Vec;
 
 pub(super) use group_exchange::{ExpectGroup, ExpectGroupInit, ExpectGroupReply, ExpectRequest};
+pub(super) use rsa::{ExpectDone, ExpectPubkey, ExpectSecret};
 pub(super) use values::{ExpectInit, ExpectReply};
 
 use super::transcript::{Transcript, Unfinished};
@@ -30,7 +35,8 @@ use crate::crypto::hash::Digest;
 use crate::error::{Error, KeyExchangeError};
 use crate::key::PublicKey;
 use crate::message::{
-    KexDhGexReply, KexDhGexRequest, KexEcdhInit, KexEcdhReply, KexMessages, KexdhInit, KexdhReply,
+    KexDhGexReply, KexDhGexRequest, KexEcdhInit, KexEcdhReply, KexMessages, KexRsaDone, KexdhInit,
+    KexdhReply,
 };
 use crate::out::Out;
 use crate::wire::Mpint;
@@ -102,15 +108,18 @@ pub(super) enum Expect {
     Group(ExpectGroup),
     GroupInit(ExpectGroupInit),
     GroupReply(ExpectGroupReply),
+    RsaPubkey(ExpectPubkey),
+    RsaSecret(ExpectSecret),
+    RsaDone(ExpectDone),
 }
 
 impl Expect {
-    /// What a server waits for first.
-    pub(super) fn of_server(agreed: Agreed) -> Result<Self, Error> {
+    /// What a server waits for first. Where it speaks first, it does.
+    pub(super) fn of_server(agreed: Agreed, kex: &Kex, out: &mut Out) -> Result<Self, Error> {
         Ok(match agreed.family() {
             KexMessages::Ecdh | KexMessages::Dh => Self::Init(ExpectInit { agreed }),
             KexMessages::GroupExchange => Self::Request(ExpectRequest { agreed }),
-            KexMessages::Rsa => return Err(INTERNAL),
+            KexMessages::Rsa => Self::RsaSecret(ExpectSecret::begin(agreed, kex, out)?),
         })
     }
 
@@ -123,6 +132,9 @@ impl Expect {
             Self::Group(_) => ExpectGroup::NUMBER,
             Self::GroupInit(_) => ExpectGroupInit::NUMBER,
             Self::GroupReply(_) => ExpectGroupReply::NUMBER,
+            Self::RsaPubkey(_) => ExpectPubkey::NUMBER,
+            Self::RsaSecret(_) => ExpectSecret::NUMBER,
+            Self::RsaDone(_) => ExpectDone::NUMBER,
         }
     }
 
@@ -135,36 +147,35 @@ impl Expect {
             Self::Group(state) => state.handle(payload, out),
             Self::GroupInit(state) => state.handle(payload, kex, out),
             Self::GroupReply(state) => state.handle(payload),
+            Self::RsaPubkey(state) => state.handle(payload, out),
+            Self::RsaSecret(state) => state.handle(payload, kex),
+            Self::RsaDone(state) => state.handle(payload),
         }
     }
 }
 
-/// What a client sends before the server has said anything: also as a guess.
+/// How a client begins, before the server has said anything: also as a guess.
 #[derive(Debug)]
 pub(super) enum Opening {
-    /// Its public value.
+    /// With its public value.
     Value(ClientShare),
-    /// What group it wants.
+    /// With what group it wants.
     Request(KexDhGexRequest),
+    /// It waits: the server speaks first.
+    Nothing,
 }
 
 impl Opening {
-    /// For this method; `None` where the server speaks first.
-    pub(super) fn new(
-        kex: KexAlgorithm,
-        surroundings: &Kex,
-        out: &mut Out,
-    ) -> Result<Option<Self>, Error> {
-        Ok(Some(match kex.messages() {
+    /// For this method.
+    pub(super) fn new(kex: KexAlgorithm, machine: &Kex, out: &mut Out) -> Result<Self, Error> {
+        Ok(match kex.messages() {
             KexMessages::Ecdh | KexMessages::Dh => {
                 let share = ClientShare::generate(kex, &mut out.streams);
                 Self::Value(share.map_err(|_| INTERNAL)?)
             }
-            KexMessages::GroupExchange => {
-                Self::Request(surroundings.config.group_exchange.request())
-            }
-            KexMessages::Rsa => return Ok(None),
-        }))
+            KexMessages::GroupExchange => Self::Request(machine.config.group_exchange.request()),
+            KexMessages::Rsa => Self::Nothing,
+        })
     }
 
     /// Sends it.
@@ -177,6 +188,7 @@ impl Opening {
                 client_public: share.public(),
             }),
             (Self::Request(request), _) => out.transport(request),
+            (Self::Nothing, _) => {}
         }
     }
 
@@ -185,6 +197,7 @@ impl Opening {
         match self {
             Self::Value(share) => Expect::Reply(ExpectReply { agreed, share }),
             Self::Request(asked) => Expect::Group(ExpectGroup { agreed, asked }),
+            Self::Nothing => Expect::RsaPubkey(ExpectPubkey { agreed }),
         }
     }
 }
@@ -195,6 +208,8 @@ pub(super) enum Answer {
     Ecdh(Vec<u8>),
     Dh(Vec<u8>),
     GroupExchange(Vec<u8>),
+    /// It has sent all that it has to say.
+    Rsa,
 }
 
 impl Answer {
@@ -215,6 +230,7 @@ impl Answer {
                 f: Mpint::from_unsigned(value),
                 signature,
             }),
+            Self::Rsa => out.transport(&KexRsaDone { signature }),
         }
     }
 }

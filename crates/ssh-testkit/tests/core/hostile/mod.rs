@@ -21,6 +21,7 @@ mod channel_data;
 mod channel_end;
 mod channel_requests;
 mod common;
+mod compression;
 mod fields;
 mod ident;
 mod kex;

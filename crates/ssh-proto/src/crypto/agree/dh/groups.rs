@@ -25,6 +25,7 @@ pub(crate) struct Named {
 pub(crate) const GENERATOR: u8 = 2;
 
 /// The second Oakley group (RFC 2409 section 6.2).
+#[cfg(any(test, feature = "legacy"))]
 pub(crate) const GROUP_1: Named = Named::new(1024, 129_093);
 /// RFC 3526 section 3.
 pub(crate) const GROUP_14: Named = Named::new(2048, 124_476);
