@@ -2,12 +2,19 @@
 //!
 //! Plain structs with public fields and `Default`; checked once, when a connection is made.
 
+mod group_exchange;
+mod transient_rsa;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+pub use group_exchange::{DhGroup, DhGroupError, GroupExchange};
+pub(crate) use transient_rsa::smallest_transient;
+pub use transient_rsa::{TransientRsaKey, TransientRsaKeyError};
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
@@ -24,28 +31,44 @@ pub struct TransportConfig {
     /// What is offered, in order of preference.
     pub algorithms: Algorithms,
     /// Refuses peers without strict key exchange (`kex-strict-*-v00@openssh.com`), the remedy for
-    /// the Terrapin attack (CVE-2023-48795). Off by default: what remains is then reported by
-    /// [`Negotiated::prefix_truncation_possible`](crate::kex::Negotiated).
+    /// the Terrapin attack (CVE-2023-48795). Off unless the [`Preset`] is `hardened`: what remains is
+    /// then reported by
+    /// [`Negotiated::prefix_truncation_possible`](crate::kex::Negotiated::prefix_truncation_possible).
     pub require_strict_kex: bool,
     /// Sends the first key exchange message at once, with a guess of the method (RFC 4253
     /// section 7); saves a round trip if the guess is right. Off by default.
     pub guess: bool,
+    /// The groups of `diffie-hellman-group-exchange-*`.
+    pub group_exchange: GroupExchange,
     /// Bounds on everything that a peer can push on.
     pub limits: Limits,
     /// How long is waited for what.
     pub deadlines: Deadlines,
 }
 
-impl Default for TransportConfig {
-    fn default() -> Self {
+impl TransportConfig {
+    fn with_preset(preset: Preset, role: Role) -> Self {
         Self {
             software: String::from(concat!("ssh_proto_", env!("CARGO_PKG_VERSION"))),
-            algorithms: Algorithms::default(),
-            require_strict_kex: false,
+            algorithms: preset.algorithms(role),
+            require_strict_kex: preset.requires_strict_kex(),
             guess: false,
+            group_exchange: GroupExchange::default(),
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }
+    }
+
+    fn set_preset(&mut self, preset: Preset, role: Role) {
+        self.algorithms = preset.algorithms(role);
+        self.require_strict_kex = preset.requires_strict_kex();
+    }
+}
+
+/// What either role may have: what a server has.
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self::with_preset(Preset::default(), Role::Server)
     }
 }
 
@@ -64,16 +87,27 @@ pub struct ClientConfig {
     pub channel_types: Vec<String>,
 }
 
-impl Default for ClientConfig {
-    fn default() -> Self {
+impl ClientConfig {
+    /// Offers what the preset says, and requires strict key exchange where it does. All that is
+    /// neither stays as it is.
+    pub fn set_preset(&mut self, preset: Preset) {
+        self.transport.set_preset(preset, Role::Client);
+    }
+}
+
+impl From<Preset> for ClientConfig {
+    fn from(preset: Preset) -> Self {
         Self {
-            transport: TransportConfig {
-                algorithms: Preset::default().algorithms(Role::Client),
-                ..TransportConfig::default()
-            },
+            transport: TransportConfig::with_preset(preset, Role::Client),
             require_credential: false,
             channel_types: Vec::new(),
         }
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Preset::default().into()
     }
 }
 
@@ -85,6 +119,9 @@ pub struct ServerConfig {
     pub transport: TransportConfig,
     /// The host keys, one of each type at the most. At least one is needed.
     pub host_keys: Vec<HostKey>,
+    /// What RSA key exchange (RFC 4432) encrypts to. Without it, or with one that is too small, its
+    /// methods are not offered, whatever `algorithms.kex` says.
+    pub transient_rsa: Option<TransientRsaKey>,
     /// Sent before the first answer to an authentication request (RFC 4252 section 5.4); empty
     /// for none.
     pub banner: String,
@@ -95,15 +132,31 @@ pub struct ServerConfig {
     pub user_signatures: Vec<SignatureAlgorithm>,
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
+impl ServerConfig {
+    /// Offers what the preset says, to users who sign as well, and requires strict key exchange where
+    /// it does. All that is neither stays as it is.
+    pub fn set_preset(&mut self, preset: Preset) {
+        self.transport.set_preset(preset, Role::Server);
+        self.user_signatures = preset.signatures(Role::Server);
+    }
+}
+
+impl From<Preset> for ServerConfig {
+    fn from(preset: Preset) -> Self {
         Self {
-            transport: TransportConfig::default(),
+            transport: TransportConfig::with_preset(preset, Role::Server),
             host_keys: Vec::new(),
+            transient_rsa: None,
             banner: String::new(),
             methods: Methods::default(),
-            user_signatures: Preset::default().signatures(Role::Server),
+            user_signatures: preset.signatures(Role::Server),
         }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Preset::default().into()
     }
 }
 
@@ -575,7 +628,7 @@ impl TransportConfig {
                 "is empty: `none` is a method too",
             ),
         ];
-        for (field, holds, reason) in rules {
+        for (field, holds, reason) in rules.into_iter().chain(self.group_exchange.rules()) {
             if !holds {
                 return Err(ConfigError {
                     field,

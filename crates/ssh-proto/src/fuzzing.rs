@@ -252,6 +252,12 @@ pub fn negotiate(
     Ok(crate::kex::negotiate::negotiate(role, ours, theirs)?)
 }
 
+/// How many powers modulo a prime this thread has computed for key exchanges: what a method of
+/// Diffie-Hellman costs.
+pub fn powers() -> usize {
+    crate::crypto::agree::dh::counting::powers()
+}
+
 /// Every pair of cipher and MAC.
 fn modes() -> impl Iterator<Item = (CipherAlgorithm, Option<MacAlgorithm>)> {
     CipherAlgorithm::ALL.iter().flat_map(|&cipher| {

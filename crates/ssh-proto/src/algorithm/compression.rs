@@ -4,7 +4,7 @@ use super::{Standing, algorithms};
 
 algorithms! {
     /// A compression method.
-    CompressionAlgorithm: CompressionFacts {
+    CompressionAlgorithm ("compression method"): CompressionFacts {
         /// No compression.
         None = "none" { standing: Standing::Recommended },
     }

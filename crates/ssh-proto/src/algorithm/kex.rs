@@ -6,7 +6,7 @@ use crate::message::KexMessages;
 
 algorithms! {
     /// A key exchange method.
-    KexAlgorithm: KexFacts {
+    KexAlgorithm ("key exchange method"): KexFacts {
         /// ML-KEM-768 and X25519 together: safe as long as one of them is
         /// (draft-ietf-sshm-mlkem-hybrid-kex).
         Mlkem768X25519Sha256 = "mlkem768x25519-sha256" {
@@ -22,6 +22,66 @@ algorithms! {
         Curve25519Sha256LibSsh = "curve25519-sha256@libssh.org" {
             hash: HashAlgorithm::Sha256, post_quantum: false,
             messages: KexMessages::Ecdh, standing: Standing::Recommended,
+        },
+        /// Diffie-Hellman in a group that the server chooses (RFC 4419, RFC 8270).
+        DiffieHellmanGroupExchangeSha256 = "diffie-hellman-group-exchange-sha256" {
+            hash: HashAlgorithm::Sha256, post_quantum: false,
+            messages: KexMessages::GroupExchange, standing: Standing::AcceptableToClients,
+        },
+        /// Diffie-Hellman in a group of 4096 bits (RFC 8268).
+        DiffieHellmanGroup16Sha512 = "diffie-hellman-group16-sha512" {
+            hash: HashAlgorithm::Sha512, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::AcceptableToClients,
+        },
+        /// Diffie-Hellman in a group of 8192 bits (RFC 8268).
+        DiffieHellmanGroup18Sha512 = "diffie-hellman-group18-sha512" {
+            hash: HashAlgorithm::Sha512, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::AcceptableToClients,
+        },
+        /// Diffie-Hellman in a group of 2048 bits (RFC 8268).
+        DiffieHellmanGroup14Sha256 = "diffie-hellman-group14-sha256" {
+            hash: HashAlgorithm::Sha256, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::AcceptableToClients,
+        },
+        /// Diffie-Hellman in a group of 3072 bits (RFC 8268).
+        DiffieHellmanGroup15Sha512 = "diffie-hellman-group15-sha512" {
+            hash: HashAlgorithm::Sha512, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::OnRequest,
+        },
+        /// Diffie-Hellman in a group of 6144 bits (RFC 8268).
+        DiffieHellmanGroup17Sha512 = "diffie-hellman-group17-sha512" {
+            hash: HashAlgorithm::Sha512, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::OnRequest,
+        },
+        /// As `diffie-hellman-group14-sha256`, with SHA-1 (RFC 4253 section 8.2).
+        DiffieHellmanGroup14Sha1 = "diffie-hellman-group14-sha1" {
+            hash: HashAlgorithm::Sha1, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::Deprecated,
+        },
+        /// As `diffie-hellman-group-exchange-sha256`, with SHA-1 (RFC 4419 section 4.1).
+        DiffieHellmanGroupExchangeSha1 = "diffie-hellman-group-exchange-sha1" {
+            hash: HashAlgorithm::Sha1, post_quantum: false,
+            messages: KexMessages::GroupExchange, standing: Standing::Deprecated,
+        },
+        /// A secret that the client encrypts to an RSA key of 2048 bits at the least (RFC 4432). Only a
+        /// server that has been given one offers it.
+        #[cfg(feature = "legacy")]
+        Rsa2048Sha256 = "rsa2048-sha256" {
+            hash: HashAlgorithm::Sha256, post_quantum: false,
+            messages: KexMessages::Rsa, standing: Standing::Deprecated,
+        },
+        /// Diffie-Hellman in a group of 1024 bits, which some can break for all (Logjam), with SHA-1
+        /// (RFC 4253 section 8.1).
+        #[cfg(feature = "legacy")]
+        DiffieHellmanGroup1Sha1 = "diffie-hellman-group1-sha1" {
+            hash: HashAlgorithm::Sha1, post_quantum: false,
+            messages: KexMessages::Dh, standing: Standing::Deprecated,
+        },
+        /// As `rsa2048-sha256`, with a key of 1024 bits at the least and SHA-1.
+        #[cfg(feature = "legacy")]
+        Rsa1024Sha1 = "rsa1024-sha1" {
+            hash: HashAlgorithm::Sha1, post_quantum: false,
+            messages: KexMessages::Rsa, standing: Standing::Deprecated,
         },
     }
 }

@@ -13,6 +13,7 @@ mod log;
 mod script;
 mod session;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use echo::Echo;
@@ -21,7 +22,7 @@ pub use log::Log;
 pub use script::{Auth, Received, Script};
 pub use session::{RekeyAt, Session};
 use ssh_proto::client::{Client, ClientEvent};
-use ssh_proto::config::{ClientConfig, HostKey, ServerConfig};
+use ssh_proto::config::{ClientConfig, HostKey, ServerConfig, TransientRsaKey};
 use ssh_proto::key::PrivateKey;
 use ssh_proto::server::{Server, ServerEvent};
 use ssh_proto::{Instant, Peer, RecvBuf, Wants};
@@ -82,6 +83,21 @@ pub fn server_config() -> ServerConfig {
     let mut config = ServerConfig::default();
     config.host_keys = vec![HostKey::Private(key(1).into())];
     config
+}
+
+/// A key of 2048 bits for RSA key exchange: always the same.
+///
+/// # Panics
+///
+/// If `testdata/` does not hold it.
+pub fn transient_rsa() -> TransientRsaKey {
+    static KEY: OnceLock<TransientRsaKey> = OnceLock::new();
+    let read = || {
+        let file = include_bytes!("../../../../testdata/keys/rsa2048");
+        let pair = ssh_keys::load_private(file, None).expect("a key file");
+        pair.private.to_transient_rsa().expect("an RSA key")
+    };
+    KEY.get_or_init(read).clone()
 }
 
 impl Pair {

@@ -5,7 +5,9 @@
 //! fails, there is no fallback.
 
 mod curve25519;
+pub(crate) mod dh;
 mod mlkem;
+pub(crate) mod rsa;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -27,12 +29,19 @@ pub(crate) struct ClientShare {
 
 enum Private {
     Curve25519(curve25519::Ephemeral),
+    Dh(dh::Group, dh::Ephemeral),
     MlKem768X25519(mlkem::Ephemeral),
 }
 
 impl ClientShare {
-    /// Makes a fresh share.
+    /// Makes a fresh share for a method of which it is the first message.
     pub(crate) fn generate(kex: KexAlgorithm, streams: &mut Streams) -> Result<Self, CryptoError> {
+        if let Some(group) = dh::fixed(kex) {
+            let group = dh::Group::named(group)?;
+            let (public, private) = dh::Ephemeral::generate(&group, streams)?;
+            let private = Private::Dh(group, private);
+            return Ok(Self { public, private });
+        }
         let (public, private) = match kex {
             KexAlgorithm::Mlkem768X25519Sha256 => {
                 let (public, private) = mlkem::Ephemeral::generate(streams);
@@ -42,19 +51,22 @@ impl ClientShare {
                 let private = curve25519::Ephemeral::generate(streams);
                 (private.public().to_vec(), Private::Curve25519(private))
             }
+            _ => return Err(CryptoError::Internal),
         };
         Ok(Self { public, private })
     }
 
-    /// The string that goes to the server: Q_C (RFC 5656 section 4) or C_INIT.
+    /// What goes to the server: the string Q_C (RFC 5656 section 4) or C_INIT, or the number e,
+    /// big-endian.
     pub(crate) fn public(&self) -> &[u8] {
         &self.public
     }
 
-    /// The shared secret, from the server's string: Q_S or S_REPLY.
+    /// The shared secret, from what the server sent: Q_S, S_REPLY or f.
     pub(crate) fn finish(self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
         match self.private {
             Private::Curve25519(private) => private.agree(server_reply).map(SharedSecret::number),
+            Private::Dh(group, private) => private.agree(&group, server_reply),
             Private::MlKem768X25519(private) => {
                 private.finish(server_reply).map(SharedSecret::Hash)
             }
@@ -68,13 +80,16 @@ impl fmt::Debug for ClientShare {
     }
 }
 
-/// The server's side in one step: from the client's string, the string that goes to the client
-/// (Q_S or S_REPLY) and the shared secret.
+/// The server's side in one step: from what the client sent, what goes to the client (Q_S, S_REPLY
+/// or f) and the shared secret.
 pub(crate) fn server_respond(
     kex: KexAlgorithm,
     client_init: &[u8],
     streams: &mut Streams,
 ) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+    if let Some(group) = dh::fixed(kex) {
+        return dh::respond(&dh::Group::named(group)?, client_init, streams);
+    }
     match kex {
         KexAlgorithm::Mlkem768X25519Sha256 => {
             let (reply, secret) = mlkem::respond(client_init, streams)?;
@@ -86,6 +101,7 @@ pub(crate) fn server_respond(
             let secret = private.agree(client_init)?;
             Ok((reply, SharedSecret::number(secret)))
         }
+        _ => Err(CryptoError::Internal),
     }
 }
 
