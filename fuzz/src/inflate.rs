@@ -50,7 +50,12 @@ fn packet(
         Ok(ours) => {
             assert!(ours.len() <= limit);
             match why {
-                None => assert!(ours == theirs, "{} here, {} there", ours.len(), theirs.len()),
+                None => assert!(
+                    ours == theirs,
+                    "{} here, {} there",
+                    ours.len(),
+                    theirs.len()
+                ),
                 Some(why) if why.contains("missing end-of-block") => return false,
                 Some(why) => panic!("refused there: {why}"),
             }
