@@ -132,7 +132,6 @@ impl ClientShare {
             Private::Nistp256(private) => private.agree(server_reply),
             Private::Nistp384(private) => private.agree(server_reply),
             Private::Nistp521(private) => private.agree(server_reply),
-            Private::Dh(group, private) => return private.agree(&group, server_reply),
             Private::Mlkem768X25519(private) => return private.finish(server_reply),
             Private::Mlkem768Nistp256(private) => return private.finish(server_reply),
             Private::Mlkem1024Nistp384(private) => return private.finish(server_reply),

@@ -151,7 +151,7 @@ fn k3_numbers_of_every_length_agree() {
         KexAlgorithm::Curve25519Sha256,
         KexAlgorithm::EcdhSha2Nistp256,
     ] {
-        let mut lengths = std::collections::BTreeSet::new();
+        let mut lengths = alloc::collections::BTreeSet::new();
         let (mut client, mut server) = (streams(7), streams(8));
         for _ in 0..5000 {
             if lengths.len() == 3 {
