@@ -4,11 +4,11 @@
 //! | family | client | server | RFC |
 //! |---|---|---|---|
 //! | curve | INIT | REPLY | 5656, 8731 |
-//! | group 14 | INIT | REPLY | 4253 section 8 |
+//! | fixed group | INIT | REPLY | 4253 section 8 |
 //! | group exchange | REQUEST, INIT | GROUP, REPLY | 4419 |
 //! | RSA | SECRET | PUBKEY, DONE | 4432 |
 //!
-//! Which one it is says the first name of the raw peer's own offer.
+//! Which one it is says the negotiation, or the first name of the raw peer's offer before it.
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use num_bigint::BigUint;
@@ -19,7 +19,7 @@ use ssh_proto::wire::Reader;
 use super::{mpint, string};
 
 /// The prime of RFC 3526 section 3.
-pub const GROUP_14: &str = "\
+const GROUP_14: &str = "\
     FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74\
     020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437\
     4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
@@ -29,13 +29,32 @@ pub const GROUP_14: &str = "\
     E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718\
     3995497CEA956AE515D2261898FA051015728E5A8AACAA68FFFFFFFFFFFFFFFF";
 
+/// The prime of RFC 3526 section 5.
+const GROUP_16: &str = "\
+    FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74\
+    020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437\
+    4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
+    EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF05\
+    98DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB\
+    9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B\
+    E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718\
+    3995497CEA956AE515D2261898FA051015728E5A8AAAC42DAD33170D04507A33\
+    A85521ABDF1CBA64ECFB850458DBEF0A8AEA71575D060C7DB3970F85A6E1E4C7\
+    ABF5AE8CDB0933D71E8C94E04A25619DCEE3D2261AD2EE6BF12FFA06D98A0864\
+    D87602733EC86A64521F2B18177B200CBBE117577A615D6C770988C0BAD946E2\
+    08E24FA074E5AB3143DB5BFCE0FD108E4B82D120A92108011A723C12A787E6D7\
+    88719A10BDBA5B2699C327186AF4E23C1A946834B6150BDA2583E9CA2AD44CE8\
+    DBBBC2DB04DE8EF92E8EFC141FBECAA6287C59474E6BC05D99B2964FA090C3A2\
+    233BA186515BE7ED1F612970CEE2D7AFB81BDD762170481CD0069127D5B05AA9\
+    93B4EA988D8FDDC186FFB7DC90A6C08F4DF435C934063199FFFFFFFFFFFFFFFF";
+
 /// What the numbers 30 to 34 mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// `curve25519-sha256`.
     Curve,
-    /// `diffie-hellman-group14-*`.
-    Group14,
+    /// `diffie-hellman-group14-*` and `diffie-hellman-group16-*`.
+    Fixed,
     /// `diffie-hellman-group-exchange-*`.
     GroupExchange,
     /// `rsa2048-sha256` and `rsa1024-sha1`.
@@ -47,8 +66,8 @@ impl Family {
     pub fn of(name: &str) -> Self {
         if name.starts_with("diffie-hellman-group-exchange-") {
             Self::GroupExchange
-        } else if name.starts_with("diffie-hellman-group14-") {
-            Self::Group14
+        } else if name.starts_with("diffie-hellman-group") {
+            Self::Fixed
         } else if name.starts_with("rsa") {
             Self::Rsa
         } else {
@@ -99,12 +118,22 @@ impl Group {
     }
 
     /// The one of RFC 3526 section 3.
+    pub fn group14() -> Self {
+        Self::fixed("diffie-hellman-group14-sha256")
+    }
+
+    /// The one that is in the name of a method.
     ///
     /// # Panics
     ///
-    /// Never.
-    pub fn group14() -> Self {
-        let p = BigUint::parse_bytes(GROUP_14.as_bytes(), 16);
+    /// If it is another one than 14 or 16.
+    pub fn fixed(name: &str) -> Self {
+        let p = match name.strip_prefix("diffie-hellman-group") {
+            Some(number) if number.starts_with("14-") => GROUP_14,
+            Some(number) if number.starts_with("16-") => GROUP_16,
+            _ => panic!("{name} is not known here"),
+        };
+        let p = BigUint::parse_bytes(p.as_bytes(), 16);
         Self::new(p.expect("digits"), 2)
     }
 }

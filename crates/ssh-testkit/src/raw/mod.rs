@@ -19,7 +19,7 @@ mod middle;
 mod packet;
 
 use agreement::{Agreement, HashName};
-pub use agreement::{Family, GROUP_14, Group, RsaNumbers, rsa_blob};
+pub use agreement::{Family, Group, RsaNumbers, rsa_blob};
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 pub use duel::{Duel, Fighter};
 pub use feeding::in_every_way;
@@ -195,16 +195,34 @@ impl Raw {
 
     /// What its method is.
     pub fn family(&self) -> Family {
-        Family::of(self.method_name())
+        Family::of(&self.method_name())
     }
 
-    /// The first name of its offer.
-    fn method_name(&self) -> &str {
-        self.offer.lists[0].split(',').next().unwrap_or_default()
+    /// The first of the client's names that is also the server's, once both are known.
+    fn method_name(&self) -> String {
+        let names = |payload: &[u8]| -> Vec<String> {
+            let kexinit = KexInit::decode(payload).expect("KEXINIT");
+            kexinit.kex_algorithms.iter().map(str::to_owned).collect()
+        };
+        let ours = self.offer.lists[0].split(',').map(str::to_owned).collect();
+        let theirs = self.their_kexinit.as_deref().map(names);
+        let (client, server) = match (theirs, self.role) {
+            (None, _) => (ours, Vec::new()),
+            (Some(theirs), Role::Client) => (ours, theirs),
+            (Some(theirs), Role::Server) => (theirs, ours),
+        };
+        let agreed = client.iter().find(|name| server.contains(name));
+        agreed.or(client.first()).cloned().unwrap_or_default()
     }
 
     fn hash(&self) -> HashName {
-        HashName::of(self.method_name())
+        HashName::of(&self.method_name())
+    }
+
+    /// Whether the secret of the exchange that is going on is known: nothing of the method is left to
+    /// be sent or to come.
+    pub const fn has_agreed(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Whether both sides keep strict key exchange.
@@ -267,13 +285,13 @@ impl Raw {
     /// If the other side's message that it answers has not come.
     pub fn method(&mut self) {
         match (self.role, self.family()) {
-            (Role::Client, Family::Curve | Family::Group14) => self.init(30),
+            (Role::Client, Family::Curve | Family::Fixed) => self.init(30),
             (Role::Client, Family::GroupExchange) if self.agreement.asked.is_none() => {
                 self.request()
             }
             (Role::Client, Family::GroupExchange) => self.init(32),
             (Role::Client, Family::Rsa) => self.encrypted(),
-            (Role::Server, Family::Curve | Family::Group14) => self.reply(31),
+            (Role::Server, Family::Curve | Family::Fixed) => self.reply(31),
             (Role::Server, Family::GroupExchange) if self.agreement.group.is_none() => {
                 self.send_group();
             }
@@ -370,7 +388,7 @@ impl Raw {
     /// The group of the exchange that is going on; none on the curve.
     fn its_group(&self) -> Option<Group> {
         match self.family() {
-            Family::Group14 => Some(Group::group14()),
+            Family::Fixed => Some(Group::fixed(&self.method_name())),
             _ => self.agreement.group.clone(),
         }
     }

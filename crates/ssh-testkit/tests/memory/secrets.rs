@@ -303,8 +303,8 @@ struct Secrets {
 fn exponents(raw: &Raw, given: &[[u8; 32]]) -> Vec<[u8; 32]> {
     let group = Group::group14();
     let number = match (raw.family(), raw.role) {
-        (Family::Group14, Role::Server) => 30,
-        (Family::Group14, Role::Client) => 31,
+        (Family::Fixed, Role::Server) => 30,
+        (Family::Fixed, Role::Client) => 31,
         (Family::GroupExchange, Role::Server) => 32,
         (Family::GroupExchange, Role::Client) => 33,
         _ => return Vec::new(),
