@@ -509,6 +509,7 @@ impl SendSide {
     /// Authentication has succeeded.
     pub(crate) fn connected(&mut self) {
         self.phase = Phase::Connected;
+        self.out.sealer.authenticated();
         self.timers.stop(Timer::Authentication);
         self.timers
             .start_once(Timer::Rekey, self.config.deadlines.rekey);

@@ -4,7 +4,7 @@
 //! order. It shares the message codec with `ssh-proto` and nothing else: packets, exchange hash, key
 //! derivation and signatures are written anew here on other primitives, so that whenever a
 //! connection comes up two implementations have agreed. One suite: `curve25519-sha256`,
-//! `ssh-ed25519`, `aes256-gcm@openssh.com`.
+//! `ssh-ed25519`, `aes256-gcm@openssh.com`; compression, where it is offered, is that of zlib-rs.
 //!
 //! [`Bench`] puts one under each nose: a client or a server of `ssh-proto` is brought to a
 //! [`Stage`] and then sent something. [`Middle`] puts two of them between a client and a server.
@@ -15,14 +15,17 @@ mod feeding;
 mod meddler;
 mod middle;
 mod packet;
+mod packing;
 
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 use curve25519_dalek::montgomery::MontgomeryPoint;
 pub use duel::{Duel, Fighter};
 pub use feeding::in_every_way;
+pub use flate2::FlushCompress;
 pub use meddler::{Change, Meddler};
 pub use middle::{Leg, Middle};
 pub use packet::{Framing, Gcm};
+use packing::Packing;
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 use ssh_proto::Role;
@@ -131,6 +134,9 @@ pub struct Raw {
     pub secrets: Vec<[u8; 32]>,
     /// Changes what a server's ECDH_REPLY says, after it was signed.
     pub edit: Option<Edit>,
+    /// How a compressed packet ends.
+    pub flush: FlushCompress,
+    packing: Packing,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
@@ -161,6 +167,8 @@ impl Raw {
             meddler: None,
             secrets: Vec::new(),
             edit: None,
+            flush: FlushCompress::Partial,
+            packing: Packing::new(),
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
@@ -222,7 +230,19 @@ impl Raw {
     /// Sends a payload in a packet that breaks a rule, protected as it should be.
     pub fn framed(&mut self, payload: &[u8], framing: Framing) {
         self.last = payload.to_vec();
-        let packet = packet::seal(payload, framing, self.sealing.as_mut());
+        let packed = self.packing.pack(payload, self.flush);
+        self.sealed(&packed, framing);
+        self.packing.sent(payload, self.role, &self.offer.lists);
+    }
+
+    /// Sends what a payload was compressed to, right or wrong. The stream of this side knows nothing of
+    /// it.
+    pub fn packed(&mut self, packed: &[u8]) {
+        self.sealed(packed, Framing::Proper);
+    }
+
+    fn sealed(&mut self, packed: &[u8], framing: Framing) {
+        let packet = packet::seal(packed, framing, self.sealing.as_mut());
         self.out.extend_from_slice(&packet);
         self.send_seq = self.send_seq.wrapping_add(1);
     }
@@ -279,7 +299,10 @@ impl Raw {
         }
         while let Some(payload) = packet::open(&mut self.input, self.opening.as_mut()) {
             self.recv_seq = self.recv_seq.wrapping_add(1);
+            let payload = self.packing.unpack(payload);
             self.follow(&payload);
+            self.packing
+                .received(&payload, self.role, &self.offer.lists);
             self.got.push(payload);
         }
     }

@@ -2,6 +2,7 @@
 //! program, because linking is most of what a test of this crate costs.
 
 mod channel_model;
+mod compressed;
 mod deadlines;
 mod deadlock_model;
 mod determinism;

@@ -53,6 +53,7 @@ pub(crate) fn run(
         config.transport.deadlines.authentication = PATIENCE;
         column.adapt(&mut config.transport.limits);
         row.narrow(&mut config.transport.algorithms, &offer);
+        config.transient_rsa = Some(ssh_testkit::sim::transient_rsa());
         let mut user_key = 0;
         match row {
             Row::UserKey(signature) => {
