@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use std::collections::HashSet;
 
 use super::*;
+use crate::crypto::hash::HashAlgorithm;
 use crate::message::KexMessages;
 use crate::transport::Role;
 use crate::wire::NameList;

@@ -220,7 +220,10 @@ impl Raw {
             (Some(theirs), Role::Server) => (theirs, ours),
         };
         let agreed = client.iter().find(|name| server.contains(name));
-        agreed.or(client.first()).cloned().unwrap_or_default()
+        agreed
+            .or_else(|| client.first())
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn hash(&self) -> HashName {
