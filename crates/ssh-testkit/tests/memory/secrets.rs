@@ -16,7 +16,7 @@ use ssh_blocking::{FixedUsers, Login, Required, Trust};
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::openssh::{Limits, Protection};
 use ssh_keys::{KeyPair, PublicKeyLine, SigningKey};
-use ssh_proto::algorithm::KexAlgorithm;
+use ssh_proto::algorithm::{Algorithms, CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::{ClientConfig, HostKey, Methods, ServerConfig};
 use ssh_proto::fuzzing::Packets;
@@ -64,18 +64,40 @@ enum Shown {
     Key,
 }
 
+/// What is agreed on.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    kex: KexAlgorithm,
+    compression: CompressionAlgorithm,
+}
+
+impl Terms {
+    const fn kex(kex: KexAlgorithm) -> Self {
+        Self {
+            kex,
+            compression: CompressionAlgorithm::None,
+        }
+    }
+
+    fn narrow(self, algorithms: &mut Algorithms) {
+        algorithms.kex = vec![self.kex];
+        algorithms.compression_client_to_server = vec![self.compression];
+        algorithms.compression_server_to_client = vec![self.compression];
+    }
+}
+
 trait Subject: Peer + Sized {
     const ROLE: Role;
-    fn make(kex: KexAlgorithm, random: Told) -> Self;
+    fn make(terms: Terms, random: Told) -> Self;
     fn on(&mut self, event: Self::Event<'_>, shown: Shown);
 }
 
 impl Subject for Client {
     const ROLE: Role = Role::Client;
 
-    fn make(kex: KexAlgorithm, random: Told) -> Self {
+    fn make(terms: Terms, random: Told) -> Self {
         let mut config = ClientConfig::default();
-        config.transport.algorithms.kex = vec![kex];
+        terms.narrow(&mut config.transport.algorithms);
         config.transport.group_exchange.preferred = 2048;
         Self::new(config, Box::new(random)).unwrap()
     }
@@ -103,9 +125,9 @@ impl Subject for Client {
 impl Subject for Server {
     const ROLE: Role = Role::Server;
 
-    fn make(kex: KexAlgorithm, random: Told) -> Self {
+    fn make(terms: Terms, random: Told) -> Self {
         let mut config = ServerConfig::default();
-        config.transport.algorithms.kex = vec![kex];
+        terms.narrow(&mut config.transport.algorithms);
         // It outlives the watch, as that of a server outlives its connections.
         config.transient_rsa = Some(unwatched(transient_rsa));
         let key = PrivateKey::from_ed25519_seed(&HOST_SEED);
@@ -167,17 +189,20 @@ fn steps<P: Subject>(kex: KexAlgorithm) -> Vec<Step> {
 }
 
 impl<P: Subject> Run<P> {
-    fn new(kex: KexAlgorithm, shown: Shown) -> Self {
+    fn new(terms: Terms, shown: Shown) -> Self {
         let given = unwatched(Arc::default);
         let random = Told(SeededRandom::new(5), Arc::clone(&given));
         let raw = unwatched(|| {
             let mut raw = Raw::new(P::ROLE.peer(), true);
-            raw.offer.lists[0] = raw.offer.lists[0].replace("curve25519-sha256", kex.name());
+            raw.offer.lists[0] = raw.offer.lists[0].replace("curve25519-sha256", terms.kex.name());
+            for slot in [6, 7] {
+                raw.offer.lists[slot] = terms.compression.name().to_owned();
+            }
             raw.rsa = Some(rsa_numbers());
             raw
         });
         Self {
-            peer: Box::new(P::make(kex, random)),
+            peer: Box::new(P::make(terms, random)),
             raw,
             rx: RecvBuf::new(),
             shown,
@@ -340,10 +365,10 @@ fn exponents(raw: &Raw, given: &[[u8; 32]]) -> Vec<[u8; 32]> {
     all
 }
 
-fn session<P: Subject>(kex: KexAlgorithm, shown: Shown, count: usize) -> Secrets {
-    let mut run = Run::<P>::new(kex, shown);
+fn session<P: Subject>(terms: Terms, shown: Shown, count: usize) -> Secrets {
+    let mut run = Run::<P>::new(terms, shown);
     run.turn();
-    let steps = unwatched(|| steps::<P>(kex));
+    let steps = unwatched(|| steps::<P>(terms.kex));
     for &step in &steps[..count] {
         run.step(step);
     }
@@ -419,16 +444,17 @@ fn all(kex: KexAlgorithm, secrets: &Secrets) -> Watch {
     watch
 }
 
-fn q3<P: Subject>(kex: KexAlgorithm, ways: &[Shown]) {
+fn q3<P: Subject>(terms: Terms, ways: &[Shown]) {
     let _alone = alone();
+    let kex = terms.kex;
     let count = steps::<P>(kex).len();
     for &shown in ways {
-        let secrets = unwatched(|| session::<P>(kex, shown, count));
+        let secrets = unwatched(|| session::<P>(terms, shown, count));
         assert_eq!((secrets.derived.len(), secrets.given.len()), (2 * 7, 3));
         // Cut off wherever it is.
         for steps in 0..=count {
             let watch = all(kex, &secrets);
-            let same = session::<P>(kex, shown, steps);
+            let same = session::<P>(terms, shown, steps);
             let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
             drop(watch);
             assert!(secrets.derived.starts_with(&same.derived), "{steps}");
@@ -436,7 +462,7 @@ fn q3<P: Subject>(kex: KexAlgorithm, ways: &[Shown]) {
             let role = P::ROLE;
             assert_eq!(
                 hits, 0,
-                "{role:?} {kex} {shown:?} {steps}: {which:?} in {size:?}"
+                "{role:?} {terms:?} {shown:?} {steps}: {which:?} in {size:?}"
             );
         }
     }
@@ -447,12 +473,12 @@ const WAYS: [Shown; 3] = [Shown::Password, Shown::NewPassword, Shown::Key];
 
 #[test]
 fn q3_a_client_leaves_no_secret_in_freed_memory() {
-    q3::<Client>(CURVE, &WAYS);
+    q3::<Client>(Terms::kex(CURVE), &WAYS);
 }
 
 #[test]
 fn q3_a_server_leaves_no_secret_in_freed_memory() {
-    q3::<Server>(CURVE, &WAYS);
+    q3::<Server>(Terms::kex(CURVE), &WAYS);
 }
 
 /// K and the exponents of Diffie-Hellman, in whatever form the arithmetic has them.
@@ -462,15 +488,27 @@ fn q3_diffie_hellman_leaves_no_secret_in_freed_memory() {
         KexAlgorithm::DiffieHellmanGroup14Sha256,
         KexAlgorithm::DiffieHellmanGroupExchangeSha256,
     ] {
-        q3::<Client>(kex, &[Shown::Password]);
-        q3::<Server>(kex, &[Shown::Password]);
+        q3::<Client>(Terms::kex(kex), &[Shown::Password]);
+        q3::<Server>(Terms::kex(kex), &[Shown::Password]);
     }
 }
 
 #[test]
 fn q3_rsa_key_exchange_leaves_no_secret_in_freed_memory() {
-    q3::<Client>(KexAlgorithm::Rsa2048Sha256, &[Shown::Password]);
-    q3::<Server>(KexAlgorithm::Rsa2048Sha256, &[Shown::Password]);
+    let terms = Terms::kex(KexAlgorithm::Rsa2048Sha256);
+    q3::<Client>(terms, &[Shown::Password]);
+    q3::<Server>(terms, &[Shown::Password]);
+}
+
+/// The windows of both streams hold a password, and so does what is inflated.
+#[test]
+fn q3_windows_of_compression_leave_no_secret_in_freed_memory() {
+    let terms = Terms {
+        compression: CompressionAlgorithm::Zlib,
+        ..Terms::kex(CURVE)
+    };
+    q3::<Client>(terms, &WAYS);
+    q3::<Server>(terms, &WAYS);
 }
 
 /// The same scan finds each of these secrets if somebody makes a copy and forgets it.
@@ -479,7 +517,7 @@ fn q3_a_copy_that_is_not_wiped_is_found() {
     let _alone = alone();
     for kex in [CURVE, KexAlgorithm::DiffieHellmanGroup14Sha256] {
         let count = steps::<Client>(kex).len();
-        let secrets = unwatched(|| session::<Client>(kex, Shown::Password, count));
+        let secrets = unwatched(|| session::<Client>(Terms::kex(kex), Shown::Password, count));
         let watch = all(kex, &secrets);
         let all = unwatched(|| patterns(kex, &secrets));
         for (number, secret) in all.iter().enumerate() {
