@@ -2,6 +2,7 @@
 //! program, because linking is most of what a test of this crate costs.
 
 mod channel_model;
+mod channels;
 mod deadlines;
 mod deadlock_model;
 mod determinism;
@@ -14,8 +15,10 @@ mod halves;
 mod hostile;
 mod injection;
 mod limits;
+mod login;
 mod oracle;
 mod rekey;
+mod requests;
 mod round_trips;
 mod rows;
 mod session;
