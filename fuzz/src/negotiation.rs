@@ -15,7 +15,7 @@ use ssh_proto::algorithm::{
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_proto::error::{End, Error};
 use ssh_proto::fuzzing::negotiate;
-use ssh_proto::kex::{Negotiated, Slot};
+use ssh_proto::kex::{Negotiated, NegotiationReport, Remedy};
 use ssh_proto::message::KexInit;
 use ssh_proto::wire::NameList;
 use ssh_proto::{Client, ClientEvent, Instant, RecvBuf, Role, Server, ServerEvent};
@@ -84,12 +84,24 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         Some(agreed) => assert_eq!(shown(&agreed), expected),
         None => assert!(failed > 0, "{report}"),
     }
-    // What is recommended is a name that the peer has, and it would help.
-    for (slot, name) in report.remedy() {
-        let list = &theirs[place(slot)];
-        assert!(name.is_none_or(|name| list.iter().any(|theirs| theirs == name)));
-    }
+    follow(role, ours, &message, &report);
     Ok(())
+}
+
+/// What is recommended helps, and is all that is needed.
+fn follow(role: Role, mut ours: Algorithms, theirs: &KexInit<'_>, report: &NegotiationReport) {
+    // Of these a configuration alone does not help.
+    let hopeless =
+        |remedy: &Remedy| matches!(remedy, Remedy::Nothing { .. } | Remedy::Feature { .. });
+    let remedies = report.remedy();
+    for remedy in remedies.iter().filter(|remedy| !hopeless(remedy)) {
+        let (list, text) = remedy.setting().expect("something to set");
+        assert_eq!(ours.set(list, &text), Ok(()), "{report}");
+    }
+    let (agreed, again) = negotiate(role, &ours, theirs).expect("memory");
+    let none = !remedies.iter().any(hopeless);
+    assert_eq!(agreed.is_some(), none, "{report}; {again}");
+    assert!(again.remedy().iter().all(hopeless), "{report}; {again}");
 }
 
 /// The first on the client's list that is on the server's too; `None` if there is none, and an
@@ -127,19 +139,6 @@ fn shown(agreed: &Negotiated) -> Vec<Option<String>> {
     ]
     .map(|name| Some(name.to_owned()))
     .to_vec()
-}
-
-const fn place(slot: Slot) -> usize {
-    match slot {
-        Slot::Kex => 0,
-        Slot::HostKey => 1,
-        Slot::CipherClientToServer => 2,
-        Slot::CipherServerToClient => 3,
-        Slot::MacClientToServer => 4,
-        Slot::MacServerToClient => 5,
-        Slot::CompressionClientToServer => 6,
-        _ => 7,
-    }
 }
 
 /// Both roles with these lists agree on what the rule says, or both end because of it.

@@ -4,7 +4,7 @@ use super::{Standing, algorithms};
 
 algorithms! {
     /// A cipher, or a cipher with its own integrity check (AEAD).
-    CipherAlgorithm: CipherFacts {
+    CipherAlgorithm ("cipher"): CipherFacts {
         /// AES-256-GCM in the packet layout of RFC 5647, negotiated like any other cipher.
         Aes256Gcm = "aes256-gcm@openssh.com" {
             key_len: 32, iv_len: 12, block_len: 16, aead_tag_len: Some(16),

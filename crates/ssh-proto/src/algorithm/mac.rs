@@ -5,7 +5,7 @@ use crate::crypto::hash::HashAlgorithm;
 
 algorithms! {
     /// A message authentication code, with the order in which it is applied.
-    MacAlgorithm: MacFacts {
+    MacAlgorithm ("MAC"): MacFacts {
         /// HMAC with SHA-256 over the ciphertext.
         HmacSha256Etm = "hmac-sha2-256-etm@openssh.com" {
             hash: HashAlgorithm::Sha256, etm: true,

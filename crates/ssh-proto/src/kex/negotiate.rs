@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub(super) use crate::algorithm::Algorithm as Named;
 use crate::algorithm::{
     Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
@@ -47,6 +48,31 @@ pub struct Protection {
 }
 
 impl Negotiated {
+    /// Whether a recording of the session stays secret from a future quantum computer.
+    pub const fn is_post_quantum(&self) -> bool {
+        self.kex.is_post_quantum()
+    }
+
+    /// What of it is known to be weak ([`Standing::Deprecated`]), and where; nothing, unless it was
+    /// offered by name or by the preset `legacy`.
+    ///
+    /// [`Standing::Deprecated`]: crate::algorithm::Standing::Deprecated
+    pub fn deprecated(&self) -> impl Iterator<Item = (Slot, &'static str)> {
+        let (up, down) = (self.client_to_server, self.server_to_client);
+        [
+            weak(Slot::Kex, Some(self.kex)),
+            weak(Slot::HostKey, Some(self.host_key)),
+            weak(Slot::CipherClientToServer, Some(up.cipher)),
+            weak(Slot::CipherServerToClient, Some(down.cipher)),
+            weak(Slot::MacClientToServer, up.mac),
+            weak(Slot::MacServerToClient, down.mac),
+            weak(Slot::CompressionClientToServer, Some(up.compression)),
+            weak(Slot::CompressionServerToClient, Some(down.compression)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// Whether an attacker on the path could have removed messages from the beginning of the
     /// encrypted stream without being noticed (Terrapin, CVE-2023-48795): key exchange is not
     /// strict and a cipher is used that lets it happen.
@@ -62,6 +88,37 @@ impl Negotiated {
             Role::Server => self.server_to_client,
         }
     }
+}
+
+/// As one line: the method, the signature, and what protects each direction.
+impl fmt::Display for Negotiated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (up, down) = (self.client_to_server, self.server_to_client);
+        write!(f, "{}, {}, {up}", self.kex, self.host_key)?;
+        if up != down {
+            write!(f, " to the server and {down} to the client")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cipher.fmt(f)?;
+        if let Some(mac) = self.mac {
+            write!(f, " with {mac}")?;
+        }
+        if !self.compression.is_none() {
+            write!(f, " and {}", self.compression)?;
+        }
+        Ok(())
+    }
+}
+
+/// The algorithm of this slot, if it is weak.
+fn weak<A: Named>(slot: Slot, algorithm: Option<A>) -> Option<(Slot, &'static str)> {
+    let algorithm = algorithm.filter(|one| one.standing().is_deprecated())?;
+    Some((slot, algorithm.name()))
 }
 
 /// One of the eight things that are negotiated.
@@ -84,39 +141,6 @@ pub enum Slot {
     CompressionClientToServer,
     /// Compression, server to client.
     CompressionServerToClient,
-}
-
-impl Slot {
-    /// The field of [`Algorithms`] that holds our list.
-    pub const fn field(self) -> &'static str {
-        match self {
-            Self::Kex => "kex",
-            Self::HostKey => "host_key",
-            Self::CipherClientToServer => "ciphers_client_to_server",
-            Self::CipherServerToClient => "ciphers_server_to_client",
-            Self::MacClientToServer => "macs_client_to_server",
-            Self::MacServerToClient => "macs_server_to_client",
-            Self::CompressionClientToServer => "compression_client_to_server",
-            Self::CompressionServerToClient => "compression_server_to_client",
-        }
-    }
-
-    /// Whether this library has an algorithm of that name for this slot.
-    fn implements(self, name: &str) -> bool {
-        match self {
-            Self::Kex => KexAlgorithm::from_name(name).is_some(),
-            Self::HostKey => SignatureAlgorithm::from_name(name).is_some(),
-            Self::CipherClientToServer | Self::CipherServerToClient => {
-                CipherAlgorithm::from_name(name).is_some()
-            }
-            Self::MacClientToServer | Self::MacServerToClient => {
-                MacAlgorithm::from_name(name).is_some()
-            }
-            Self::CompressionClientToServer | Self::CompressionServerToClient => {
-                CompressionAlgorithm::from_name(name).is_some()
-            }
-        }
-    }
 }
 
 impl fmt::Display for Slot {
@@ -179,33 +203,22 @@ impl NegotiationReport {
             .iter()
             .filter(|slot| slot.choice == Choice::NothingInCommon)
     }
-
-    /// The smallest change of our configuration that would succeed: for each slot that failed the
-    /// name to add, or `None` if the peer offers nothing there that this library has.
-    pub fn remedy(&self) -> Vec<(Slot, Option<&str>)> {
-        self.failures()
-            .map(|failed| {
-                let mut names = failed.theirs.split(',');
-                (failed.slot, names.find(|name| failed.slot.implements(name)))
-            })
-            .collect()
-    }
 }
 
 impl fmt::Display for NegotiationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let remedy = self.remedy();
-        if remedy.is_empty() {
+        let remedies = self.remedy();
+        if remedies.is_empty() {
             return f.write_str("the algorithms were agreed");
         }
         f.write_str("no algorithm in common")?;
-        for (failed, (slot, name)) in self.failures().zip(remedy) {
-            write!(f, "; {slot}: we offer {}, ", OrNone(&failed.ours))?;
-            write!(f, "the peer offers {:.400}", OrNone(&failed.theirs))?;
-            match name {
-                Some(name) => write!(f, " (add {name} to `algorithms.{}`)", slot.field())?,
-                None => f.write_str(" (none of them exists here)")?,
-            }
+        for failed in self.failures() {
+            write!(f, "; {}: we offer {}", failed.slot, OrNone(&failed.ours))?;
+            write!(f, ", the peer offers {:.400}", OrNone(&failed.theirs))?;
+        }
+        for (n, remedy) in remedies.iter().enumerate() {
+            f.write_str(if n == 0 { "; to change that: " } else { "; " })?;
+            remedy.fmt(f)?;
         }
         Ok(())
     }
@@ -294,33 +307,6 @@ pub(super) fn guess_is_right(ours: &Algorithms, theirs: &KexInit<'_>) -> bool {
     theirs.kex_algorithms.first() == kex && theirs.server_host_key_algorithms.first() == host_key
 }
 
-/// An algorithm of any slot.
-pub(super) trait Named: Copy + PartialEq + 'static {
-    fn name(self) -> &'static str;
-    fn from_name(name: &str) -> Option<Self>;
-}
-
-macro_rules! named {
-    ($($algorithm:ty),*) => {$(
-        impl Named for $algorithm {
-            fn name(self) -> &'static str {
-                Self::name(self)
-            }
-            fn from_name(name: &str) -> Option<Self> {
-                Self::from_name(name)
-            }
-        }
-    )*};
-}
-
-named!(
-    KexAlgorithm,
-    SignatureAlgorithm,
-    CipherAlgorithm,
-    MacAlgorithm,
-    CompressionAlgorithm
-);
-
 struct Negotiation {
     role: Role,
     slots: Vec<SlotReport>,
@@ -389,7 +375,7 @@ impl Negotiation {
 #[cfg(test)]
 mod tests {
     use alloc::format;
-    use alloc::string::String;
+    use alloc::string::{String, ToString};
 
     use super::*;
     use crate::message::Wire;
@@ -431,5 +417,138 @@ mod tests {
                 before = looked_at;
             }
         }
+    }
+    #[test]
+    fn what_is_weak_of_what_was_agreed_is_told() {
+        fn weak<A: Named>(slot: Slot, chosen: A) -> Vec<(Slot, &'static str)> {
+            let deprecated = chosen.standing().is_deprecated();
+            deprecated
+                .then_some((slot, chosen.name()))
+                .into_iter()
+                .collect()
+        }
+        let sound = Protection {
+            cipher: CipherAlgorithm::Aes256Ctr,
+            mac: Some(MacAlgorithm::HmacSha256),
+            compression: CompressionAlgorithm::None,
+        };
+        let terms = Negotiated {
+            kex: KexAlgorithm::Curve25519Sha256,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_to_server: sound,
+            server_to_client: sound,
+            strict_kex: true,
+        };
+        let told = |terms: &Negotiated| terms.deprecated().collect::<Vec<_>>();
+        assert_eq!(told(&terms), []);
+        for &kex in KexAlgorithm::ALL {
+            let terms = Negotiated {
+                kex,
+                ..terms.clone()
+            };
+            assert_eq!(told(&terms), weak(Slot::Kex, kex));
+            let hybrid = kex.name().starts_with("mlkem") || kex.name().starts_with("sntrup");
+            assert_eq!(terms.is_post_quantum(), hybrid, "{kex}");
+        }
+        for &host_key in SignatureAlgorithm::ALL {
+            let terms = Negotiated {
+                host_key,
+                ..terms.clone()
+            };
+            assert_eq!(told(&terms), weak(Slot::HostKey, host_key));
+        }
+        for &cipher in CipherAlgorithm::ALL {
+            let mut terms = terms.clone();
+            terms.client_to_server.cipher = cipher;
+            assert_eq!(told(&terms), weak(Slot::CipherClientToServer, cipher));
+            assert!(terms.to_string().contains(cipher.name()));
+        }
+        for &mac in MacAlgorithm::ALL {
+            let mut terms = terms.clone();
+            terms.server_to_client.mac = Some(mac);
+            assert_eq!(told(&terms), weak(Slot::MacServerToClient, mac));
+            assert!(terms.to_string().contains(mac.name()));
+        }
+        for &compression in CompressionAlgorithm::ALL {
+            let mut terms = terms.clone();
+            terms.client_to_server.compression = compression;
+            terms.server_to_client.compression = compression;
+            let both = [
+                weak(Slot::CompressionClientToServer, compression),
+                weak(Slot::CompressionServerToClient, compression),
+            ];
+            assert_eq!(told(&terms), both.concat());
+        }
+    }
+
+    /// As the paper on Terrapin has it: ChaCha20-Poly1305, and CBC with a MAC over the ciphertext.
+    #[test]
+    fn s8_prefix_truncation_is_told_of_what_lets_it_happen() {
+        let mut told = 0;
+        for &cipher in CipherAlgorithm::ALL {
+            let macs = MacAlgorithm::ALL.iter().copied().map(Some);
+            for mac in macs
+                .chain([None])
+                .filter(|mac| mac.is_none() == cipher.is_aead())
+            {
+                let this = Protection {
+                    cipher,
+                    mac,
+                    compression: CompressionAlgorithm::None,
+                };
+                let other = Protection {
+                    cipher: CipherAlgorithm::Aes256Gcm,
+                    mac: None,
+                    ..this
+                };
+                let etm = mac.is_some_and(|mac| mac.name().contains("-etm@"));
+                let weak = cipher.name().starts_with("chacha20")
+                    || (cipher.name().ends_with("-cbc") && etm);
+                for (up, down) in [(this, other), (other, this), (this, this)] {
+                    for strict_kex in [false, true] {
+                        let terms = Negotiated {
+                            kex: KexAlgorithm::Curve25519Sha256,
+                            host_key: SignatureAlgorithm::Ed25519,
+                            client_to_server: up,
+                            server_to_client: down,
+                            strict_kex,
+                        };
+                        let possible = terms.prefix_truncation_possible();
+                        assert_eq!(possible, weak && !strict_kex, "{terms}");
+                        told += usize::from(possible);
+                    }
+                }
+            }
+        }
+        assert!(told >= 3, "{told}");
+    }
+
+    #[test]
+    fn what_was_agreed_is_one_line() {
+        let mut terms = Negotiated {
+            kex: KexAlgorithm::Curve25519Sha256,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_to_server: Protection {
+                cipher: CipherAlgorithm::Aes256Gcm,
+                mac: None,
+                compression: CompressionAlgorithm::None,
+            },
+            server_to_client: Protection {
+                cipher: CipherAlgorithm::Aes128Ctr,
+                mac: Some(MacAlgorithm::HmacSha256),
+                compression: CompressionAlgorithm::None,
+            },
+            strict_kex: true,
+        };
+        assert_eq!(
+            terms.to_string(),
+            "curve25519-sha256, ssh-ed25519, aes256-gcm@openssh.com to the server and aes128-ctr \
+             with hmac-sha2-256 to the client"
+        );
+        terms.client_to_server = terms.server_to_client;
+        assert_eq!(
+            terms.to_string(),
+            "curve25519-sha256, ssh-ed25519, aes128-ctr with hmac-sha2-256"
+        );
     }
 }

@@ -6,12 +6,12 @@ use core::error::Error;
 use crate::message::Direction::{Both, ClientToServer, ServerToClient};
 use crate::message::{
     AuthMessages, Context, DecodeErrorKind, DisconnectReason, KexMessages, Message, Phase, TABLE,
-    TerminalMode, name, phase,
+    TerminalMode, direction, name, phase,
 };
 use crate::wire::WireError;
 
 /// RFC 4250 section 4.1.2, RFC 4252 sections 7 and 8, RFC 4253 section 8, RFC 4256 section 5,
-/// RFC 5656 section 7.1, RFC 8308 section 4.1, OpenSSH PROTOCOL 1.9.
+/// RFC 4419 section 5, RFC 4432 section 7, RFC 5656 section 7.1, RFC 8308 section 4.1, OpenSSH PROTOCOL 1.9.
 #[test]
 fn the_numbers_are_those_of_the_rfcs() {
     let expected = [
@@ -29,6 +29,19 @@ fn the_numbers_are_those_of_the_rfcs() {
         (31, "SSH_MSG_KEXDH_REPLY", Phase::Kex, ServerToClient),
         (30, "SSH_MSG_KEX_ECDH_INIT", Phase::Kex, ClientToServer),
         (31, "SSH_MSG_KEX_ECDH_REPLY", Phase::Kex, ServerToClient),
+        (
+            30,
+            "SSH_MSG_KEX_DH_GEX_REQUEST_OLD",
+            Phase::Kex,
+            ClientToServer,
+        ),
+        (31, "SSH_MSG_KEX_DH_GEX_GROUP", Phase::Kex, ServerToClient),
+        (32, "SSH_MSG_KEX_DH_GEX_INIT", Phase::Kex, ClientToServer),
+        (33, "SSH_MSG_KEX_DH_GEX_REPLY", Phase::Kex, ServerToClient),
+        (34, "SSH_MSG_KEX_DH_GEX_REQUEST", Phase::Kex, ClientToServer),
+        (30, "SSH_MSG_KEXRSA_PUBKEY", Phase::Kex, ServerToClient),
+        (31, "SSH_MSG_KEXRSA_SECRET", Phase::Kex, ClientToServer),
+        (32, "SSH_MSG_KEXRSA_DONE", Phase::Kex, ServerToClient),
         (50, "SSH_MSG_USERAUTH_REQUEST", Phase::Auth, ClientToServer),
         (51, "SSH_MSG_USERAUTH_FAILURE", Phase::Auth, ServerToClient),
         (52, "SSH_MSG_USERAUTH_SUCCESS", Phase::Auth, ServerToClient),
@@ -133,10 +146,13 @@ fn lookups_by_number_know_exactly_the_table() {
             assert_eq!(number, 81);
             continue;
         };
+        let of_method = (30..=49).contains(&number);
+        let sender = row.filter(|_| !of_method).map(|info| info.direction);
+        assert_eq!(direction(number), sender, "{number}");
         let unknown = error.kind() == DecodeErrorKind::UnknownMessage;
         assert_eq!(unknown, row.is_none(), "{number}");
         let out = error.kind() == DecodeErrorKind::OutOfContext;
-        assert_eq!(out, matches!(number, 30 | 31 | 60 | 61), "{number}");
+        assert_eq!(out, matches!(number, 30..=34 | 60 | 61), "{number}");
         assert_eq!(error.number(), Some(number));
     }
 }

@@ -22,7 +22,9 @@ mod schedules;
 mod sources;
 mod splits;
 
-use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use ssh_proto::algorithm::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_testkit::sim::{Auth, RekeyAt, Session, pattern, server_config};
 
@@ -34,6 +36,11 @@ const MODES: [(CipherAlgorithm, MacAlgorithm); 5] = [
     (CipherAlgorithm::Aes192Ctr, MacAlgorithm::HmacSha512),
     (CipherAlgorithm::Aes256Ctr, MacAlgorithm::HmacSha512Etm),
 ];
+
+/// The first of them, with compression from the end of authentication on.
+const PACKED: usize = MODES.len();
+/// How many there are with that one.
+const COUNT: usize = MODES.len() + 1;
 
 /// Everything that a session has, in few bytes: a password and then a key, three channels with data
 /// both ways, standard error, an exit status, new keys in the middle of it, and the end.
@@ -60,6 +67,17 @@ fn configs(cipher: CipherAlgorithm, mac: MacAlgorithm) -> (ClientConfig, ServerC
 }
 
 fn mode_configs(mode: usize) -> (ClientConfig, ServerConfig) {
-    let (cipher, mac) = MODES[mode];
-    configs(cipher, mac)
+    let (cipher, mac) = MODES[mode % PACKED];
+    let (mut client, mut server) = configs(cipher, mac);
+    if mode == PACKED {
+        for t in [&mut client.transport, &mut server.transport] {
+            compress(&mut t.algorithms);
+        }
+    }
+    (client, server)
+}
+
+fn compress(algorithms: &mut ssh_proto::algorithm::Algorithms) {
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
 }
