@@ -556,3 +556,141 @@ impl Window {
         fits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, vec};
+
+    use super::*;
+    use crate::message::number;
+    use crate::recv::Consumed;
+
+    const IGNORE: [u8; 5] = [number::SSH_MSG_IGNORE, 0, 0, 0, 0];
+
+    /// One that has seen the identification line, has no keys yet and is in this phase.
+    fn recv(phase: Phase, limits: &Limits) -> RecvSide {
+        let mut recv = RecvSide::new(Role::Server, limits);
+        recv.identification = None;
+        recv.view.phase = phase;
+        recv
+    }
+
+    /// A packet without keys (RFC 4253 section 6).
+    fn packet(payload: &[u8]) -> Vec<u8> {
+        let padding = 4 + (7 - (payload.len() + 8) % 8);
+        let length = 1 + payload.len() + padding;
+        let mut packet = vec![0, 0, 0, u8::try_from(length).unwrap()];
+        packet.push(u8::try_from(padding).unwrap());
+        packet.extend_from_slice(payload);
+        packet.resize(4 + length, 0);
+        packet
+    }
+
+    /// What became of a packet: the limit that it exceeds, and whether its bytes are to be wiped.
+    fn take(recv: &mut RecvSide, payload: &[u8]) -> (Option<LimitExceeded>, bool) {
+        let mut bytes = packet(payload);
+        let mut consumed = Consumed::default();
+        let mut batch = Batch::over(&mut bytes, &mut consumed);
+        let limit = match recv.open(&mut batch) {
+            Some(Opened::Control(Control(Kind::Failed(Error::Limit(limit))))) => Some(limit),
+            Some(Opened::Control(Control(Kind::Message(_)))) => None,
+            other => panic!("{other:?}"),
+        };
+        (limit, consumed.secret())
+    }
+
+    #[test]
+    fn p15_packets_and_bytes_before_authentication_are_counted_to_the_last_one() {
+        let mut limits = Limits::default();
+        limits.packets_before_auth = 3;
+        let mut one = recv(Phase::Auth, &limits);
+        for n in 1..=3 {
+            assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
+        }
+        let limit = take(&mut one, &IGNORE).0;
+        assert_eq!(limit, Some(LimitExceeded::PacketsBeforeAuth));
+        let mut limits = Limits::default();
+        limits.bytes_before_auth = 15;
+        let mut one = recv(Phase::Auth, &limits);
+        for n in 1..=3 {
+            assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
+        }
+        let limit = take(&mut one, &IGNORE).0;
+        assert_eq!(limit, Some(LimitExceeded::BytesBeforeAuth));
+        let mut one = recv(Phase::Connected, &limits);
+        for n in 1..=10 {
+            assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
+        }
+    }
+
+    #[test]
+    fn q1_what_comes_before_authentication_is_wiped() {
+        for (phase, secret) in [(Phase::Auth, true), (Phase::Connected, false)] {
+            let mut recv = recv(phase, &Limits::default());
+            assert_eq!(take(&mut recv, &IGNORE).1, secret, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn r2_old_keys_are_borne_for_so_many_bytes() {
+        let mut limits = Limits::default();
+        // Four times what asks for new keys, or that and twice the windows, whichever is more.
+        for (rekey_bytes, window_total, most) in [(16, 16, 64), (16, 24, 64), (16, 40, 96)] {
+            (limits.rekey_bytes, limits.window_total) = (rekey_bytes, window_total);
+            let mut recv = recv(Phase::Connected, &limits);
+            for n in 1..=most / 16 {
+                assert_eq!(take(&mut recv, &IGNORE).0, None, "{n} of {most}");
+            }
+            let limit = take(&mut recv, &IGNORE).0;
+            assert_eq!(limit, Some(LimitExceeded::RekeyIgnored), "{most}");
+        }
+    }
+
+    #[test]
+    fn keys_are_old_after_so_many_packets_or_bytes() {
+        let mut limits = Limits::default();
+        (limits.rekey_bytes, limits.rekey_packets) = (48, 1000);
+        let mut by_bytes = recv(Phase::Connected, &limits);
+        (limits.rekey_bytes, limits.rekey_packets) = (1 << 20, 3);
+        let mut by_packets = recv(Phase::Connected, &limits);
+        for recv in [&mut by_bytes, &mut by_packets] {
+            for _ in 0..2 {
+                take(recv, &IGNORE);
+                assert!(!recv.keys_are_old());
+            }
+            take(recv, &IGNORE);
+            assert!(recv.keys_are_old());
+        }
+    }
+
+    #[test]
+    fn q8_what_was_received_is_printed_without_its_contents() {
+        let data = Kind::Data {
+            recipient_channel: 1,
+            stream: Stream::Data,
+            data: b"hunter2",
+        };
+        let payload = Payload {
+            seq: 9,
+            number: 50,
+            bytes: b"2hunter2",
+        };
+        for (kind, shown) in [
+            (data, "Control(data, 7 bytes)"),
+            (
+                Kind::Message(payload),
+                "Control(Payload(number 50, 8 bytes))",
+            ),
+            (Kind::Line(Line::NeedMore), "Control(a line)"),
+            (Kind::Unknown(9), "Control(packet 9, not recognised)"),
+            (Kind::Eof, "Control(end of input)"),
+        ] {
+            assert_eq!(format!("{:?}", Opened::Control(Control(kind))), shown);
+        }
+        let failed = Control(Kind::Failed(Error::Integrity));
+        assert_eq!(
+            format!("{failed:?}"),
+            format!("Control({})", Error::Integrity)
+        );
+    }
+}
