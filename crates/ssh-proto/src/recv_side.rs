@@ -22,8 +22,8 @@ use crate::message::{ChannelData, ChannelExtendedData, Disconnect, Wire};
 use crate::mux::{ChannelId, Stream};
 use crate::recv::{Batch, Wants};
 use crate::transport::{
-    ExpectIdentification, Line, Opener, Packet, Payload, Phase, ResetSequence, Role, Usage,
-    Verdict, View,
+    ExpectIdentification, Lifetime, Line, Opener, Packet, Payload, Phase, ResetSequence, Role,
+    Usage, Verdict, View,
 };
 
 /// Whether input is taken, as decided by the sending half.
@@ -49,6 +49,8 @@ pub struct RecvSide {
     eof: bool,
     channels: Vec<Option<Window>>,
     limits: RecvLimits,
+    /// Of the keys in use.
+    lifetime: Lifetime,
     before_auth: Usage,
     /// Counts what was received, as a sign of life.
     heard: u64,
@@ -62,21 +64,7 @@ struct RecvLimits {
     packet: usize,
     packets_before_auth: u64,
     bytes_before_auth: u64,
-    rekey_bytes: u64,
-    rekey_bytes_hard: u64,
-    rekey_packets: u64,
     maximum_packet: u32,
-}
-
-impl RecvLimits {
-    /// A peer may have filled every window before it learns that keys are to be exchanged, and
-    /// is no offender for that; as much again is for what surrounds the data.
-    const fn key_bytes(limits: &Limits) -> u64 {
-        let asked = limits.rekey_bytes.saturating_mul(4);
-        let under_way = limits.window_total.saturating_mul(2);
-        let late = limits.rekey_bytes.saturating_add(under_way);
-        if asked > late { asked } else { late }
-    }
 }
 
 /// What is known here of a channel: `received <= granted`.
@@ -164,11 +152,9 @@ impl RecvSide {
                 packet: limits.packet,
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
-                rekey_bytes: limits.rekey_bytes,
-                rekey_bytes_hard: RecvLimits::key_bytes(limits),
-                rekey_packets: limits.rekey_packets,
                 maximum_packet: limits.maximum_packet,
             },
+            lifetime: Lifetime::new(limits, None),
             before_auth: Usage::default(),
             heard: 0,
             seen_changes: 0,
@@ -179,6 +165,12 @@ impl RecvSide {
     #[cfg(feature = "internal-fuzzing")]
     pub fn fuzz_received(&mut self, packets: u32) {
         self.opener.pretend(packets);
+    }
+
+    /// As if so many bytes had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received_bytes(&mut self, bytes: u64) {
+        self.opener.pretend_bytes(bytes);
     }
 
     /// What is needed next; the answer to why [`open`](Self::open) returned `None`. It is as old
@@ -289,8 +281,7 @@ impl RecvSide {
         if !authenticated {
             self.count_before_auth(payload.bytes.len())?;
         }
-        let used = self.opener.used();
-        if authenticated && used.bytes > self.limits.rekey_bytes_hard {
+        if authenticated && self.lifetime.is_exceeded(self.opener.used()) {
             return Err(LimitExceeded::RekeyIgnored.into());
         }
         #[cfg(feature = "internal-fuzzing")]
@@ -361,8 +352,7 @@ impl RecvSide {
     /// Whether so much has been received that keys should be exchanged.
     #[inline]
     pub(crate) const fn keys_are_old(&self) -> bool {
-        let used = self.opener.used();
-        used.bytes >= self.limits.rekey_bytes || used.packets >= self.limits.rekey_packets
+        self.lifetime.is_over(self.opener.used())
     }
 
     /// Data with the truth about its channel's credit at hand.
@@ -422,7 +412,9 @@ impl RecvSide {
         &mut self,
         opening: crate::crypto::cipher::OpeningKey,
         reset: ResetSequence,
+        limits: &Limits,
     ) {
+        self.lifetime = Lifetime::new(limits, Some(opening.cipher()));
         self.opener.switch(opening, reset);
     }
 

@@ -144,7 +144,7 @@ impl SendSide {
             number::SSH_MSG_NEWKEYS => {
                 let first = self.phase == Phase::Kex;
                 let finished = self.kex.on_newkeys(bytes, first)?;
-                recv.switch(finished.opening, finished.reset);
+                recv.switch(finished.opening, finished.reset, &self.config.limits);
                 self.timers.stop(Timer::KeyExchange);
                 self.timers.start(Timer::Rekey, self.config.deadlines.rekey);
                 if finished.first {

@@ -7,6 +7,7 @@
 
 mod gate;
 mod ident;
+mod lifetime;
 mod opener;
 mod sealer;
 
@@ -14,6 +15,7 @@ pub use gate::Role;
 pub(crate) use gate::{Phase, Verdict, View};
 pub use ident::Identification;
 pub(crate) use ident::{ExpectIdentification, Line};
+pub(crate) use lifetime::Lifetime;
 pub(crate) use opener::{Opener, Packet, Payload, ResetSequence};
 pub(crate) use sealer::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
 

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use ssh_proto::algorithm::{
+    CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm, Standing,
+};
 
 /// Something to agree about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +112,11 @@ impl Column {
 
     /// The table: what has had to work since OpenSSH 9.2, Dropbear 2022.83 and AsyncSSH 2.24.
     pub(crate) fn must_have(self, row: Row) -> bool {
+        if let Row::Protection(cipher, mac) = row
+            && !offered_by_default(cipher, mac)
+        {
+            return false;
+        }
         match self.peer {
             Peer::OpenSsh => match row {
                 Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
@@ -133,6 +140,17 @@ impl Column {
             },
         }
     }
+}
+
+/// What peers offer without being told to: nothing that is weak, and none of the rarer ones.
+fn offered_by_default(cipher: CipherAlgorithm, mac: Option<MacAlgorithm>) -> bool {
+    let sha2 = [
+        MacAlgorithm::HmacSha256,
+        MacAlgorithm::HmacSha512,
+        MacAlgorithm::HmacSha256Etm,
+        MacAlgorithm::HmacSha512Etm,
+    ];
+    cipher.standing() == Standing::Recommended && mac.is_none_or(|mac| sha2.contains(&mac))
 }
 
 impl fmt::Display for Column {

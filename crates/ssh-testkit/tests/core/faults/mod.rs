@@ -26,13 +26,18 @@ use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, Signatur
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_testkit::sim::{Auth, RekeyAt, Session, pattern, server_config};
 
-/// One of each family, and the two MACs that do not cover the ciphertext.
-const MODES: [(CipherAlgorithm, MacAlgorithm); 5] = [
+/// One of each family and each order, with MACs of every kind.
+const MODES: [(CipherAlgorithm, MacAlgorithm); 10] = [
     (CipherAlgorithm::Aes256Gcm, MacAlgorithm::HmacSha256),
     (CipherAlgorithm::ChaCha20Poly1305, MacAlgorithm::HmacSha256),
     (CipherAlgorithm::Aes128Ctr, MacAlgorithm::HmacSha256Etm),
     (CipherAlgorithm::Aes192Ctr, MacAlgorithm::HmacSha512),
     (CipherAlgorithm::Aes256Ctr, MacAlgorithm::HmacSha512Etm),
+    (CipherAlgorithm::TdesCbc, MacAlgorithm::HmacSha1),
+    (CipherAlgorithm::Aes128Cbc, MacAlgorithm::Umac128Etm),
+    (CipherAlgorithm::Arcfour128, MacAlgorithm::HmacMd5_96),
+    (CipherAlgorithm::Cast128Cbc, MacAlgorithm::Umac64),
+    (CipherAlgorithm::AeadAes128Gcm, MacAlgorithm::HmacSha256),
 ];
 
 /// Everything that a session has, in few bytes: a password and then a key, three channels with data
@@ -57,6 +62,12 @@ fn configs(cipher: CipherAlgorithm, mac: MacAlgorithm) -> (ClientConfig, ServerC
         a.macs_server_to_client = vec![mac];
     }
     (client, server)
+}
+
+/// Whether nothing vouches for a length before all of its packet is there.
+fn is_encrypt_and_mac(mode: usize) -> bool {
+    let (cipher, mac) = MODES[mode];
+    !cipher.is_aead() && !mac.is_etm()
 }
 
 fn mode_configs(mode: usize) -> (ClientConfig, ServerConfig) {

@@ -4,8 +4,6 @@
 /// The id, and what is lacking.
 #[rustfmt::skip]
 pub(super) const OPEN: &[(&str, &str)] = &[
-    ("P1", "CBC, which does not exist here"),
-    ("P6", "CBC, which does not exist here"),
     ("N6", "there is no compression to differ in"),
     ("S2", "there is no group exchange; a message of the method twice is refused"),
     ("K2", "there is no finite-field Diffie-Hellman; the numbers of host keys are checked"),
