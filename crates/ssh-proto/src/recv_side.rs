@@ -23,8 +23,8 @@ use crate::message::{ChannelData, ChannelExtendedData, Disconnect, Wire};
 use crate::mux::{ChannelId, Stream};
 use crate::recv::{Batch, Wants};
 use crate::transport::{
-    ExpectIdentification, Inflater, Line, Opener, Packet, Payload, Phase, ResetSequence, Role,
-    Usage, Verdict, View,
+    ExpectIdentification, Inflater, Lifetime, Line, Opener, Packet, Payload, Phase, ResetSequence,
+    Role, Usage, Verdict, View,
 };
 
 /// Whether input is taken, as decided by the sending half.
@@ -53,6 +53,8 @@ pub struct RecvSide {
     eof: bool,
     channels: Vec<Option<Window>>,
     limits: RecvLimits,
+    /// Of the keys in use.
+    lifetime: Lifetime,
     before_auth: Usage,
     /// Counts what was received, as a sign of life.
     heard: u64,
@@ -67,21 +69,7 @@ struct RecvLimits {
     inflated: usize,
     packets_before_auth: u64,
     bytes_before_auth: u64,
-    rekey_bytes: u64,
-    rekey_bytes_hard: u64,
-    rekey_packets: u64,
     maximum_packet: u32,
-}
-
-impl RecvLimits {
-    /// A peer may have filled every window before it learns that keys are to be exchanged, and
-    /// is no offender for that; as much again is for what surrounds the data.
-    const fn key_bytes(limits: &Limits) -> u64 {
-        let asked = limits.rekey_bytes.saturating_mul(4);
-        let under_way = limits.window_total.saturating_mul(2);
-        let late = limits.rekey_bytes.saturating_add(under_way);
-        if asked > late { asked } else { late }
-    }
 }
 
 /// What is known here of a channel: `received <= granted`.
@@ -172,11 +160,9 @@ impl RecvSide {
                 inflated: limits.inflated,
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
-                rekey_bytes: limits.rekey_bytes,
-                rekey_bytes_hard: RecvLimits::key_bytes(limits),
-                rekey_packets: limits.rekey_packets,
                 maximum_packet: limits.maximum_packet,
             },
+            lifetime: Lifetime::new(limits, None),
             before_auth: Usage::default(),
             heard: 0,
             seen_changes: 0,
@@ -187,6 +173,12 @@ impl RecvSide {
     #[cfg(feature = "internal-fuzzing")]
     pub fn fuzz_received(&mut self, packets: u32) {
         self.opener.pretend(packets);
+    }
+
+    /// As if so many bytes had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received_bytes(&mut self, bytes: u64) {
+        self.opener.pretend_bytes(bytes);
     }
 
     /// What is needed next; the answer to why [`open`](Self::open) returned `None`. It is as old
@@ -306,8 +298,7 @@ impl RecvSide {
         if !authenticated {
             self.count_before_auth(payload.bytes.len())?;
         }
-        let used = self.opener.used();
-        if authenticated && used.bytes > self.limits.rekey_bytes_hard {
+        if authenticated && self.lifetime.is_exceeded(self.opener.used()) {
             return Err(LimitExceeded::RekeyIgnored.into());
         }
         #[cfg(feature = "internal-fuzzing")]
@@ -419,8 +410,7 @@ impl RecvSide {
     /// Whether so much has been received that keys should be exchanged.
     #[inline]
     pub(crate) const fn keys_are_old(&self) -> bool {
-        let used = self.opener.used();
-        used.bytes >= self.limits.rekey_bytes || used.packets >= self.limits.rekey_packets
+        self.lifetime.is_over(self.opener.used())
     }
 
     /// Data with the truth about its channel's credit at hand.
@@ -481,7 +471,9 @@ impl RecvSide {
         opening: crate::crypto::cipher::OpeningKey,
         reset: ResetSequence,
         compression: CompressionAlgorithm,
+        limits: &Limits,
     ) {
+        self.lifetime = Lifetime::new(limits, Some(opening.cipher()));
         self.opener.switch(opening, reset);
         self.inflater.begin(compression);
         self.under_way &= self.view.phase != Phase::Connected;
@@ -601,16 +593,20 @@ mod tests {
 
     #[test]
     fn p15_packets_and_bytes_before_authentication_are_counted_to_the_last_one() {
-        let mut limits = Limits::default();
-        limits.packets_before_auth = 3;
+        let limits = Limits {
+            packets_before_auth: 3,
+            ..Limits::default()
+        };
         let mut one = recv(Phase::Auth, &limits);
         for n in 1..=3 {
             assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
         }
         let limit = take(&mut one, &IGNORE).0;
         assert_eq!(limit, Some(LimitExceeded::PacketsBeforeAuth));
-        let mut limits = Limits::default();
-        limits.bytes_before_auth = 15;
+        let limits = Limits {
+            bytes_before_auth: 15,
+            ..Limits::default()
+        };
         let mut one = recv(Phase::Auth, &limits);
         for n in 1..=3 {
             assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");

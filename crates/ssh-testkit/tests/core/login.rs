@@ -102,7 +102,7 @@ fn an_rsa_key_waits_until_the_servers_algorithms_can_be_known() {
                     signs.push(request.algorithm);
                 }
             });
-            assert!(signs.is_empty() == !bench.peer.is_waiting_for_answer());
+            assert_eq!(!signs.is_empty(), bench.peer.is_waiting_for_answer());
             signs.len()
         };
         assert_eq!(turn(&mut bench), 0);

@@ -19,7 +19,7 @@ use ssh_keys::{KeyPair, PublicKeyLine, SigningKey};
 use ssh_proto::algorithm::{Algorithms, CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::{ClientConfig, HostKey, Methods, ServerConfig};
-use ssh_proto::fuzzing::Packets;
+use ssh_proto::fuzzing::{self, Packets};
 use ssh_proto::key::PrivateKey;
 use ssh_proto::message::UserauthSuccess;
 use ssh_proto::message::{AuthMethod, Ignore, ServiceAccept, ServiceRequest, UserauthRequest};
@@ -27,7 +27,7 @@ use ssh_proto::random::{Random, RandomError};
 use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::wire::{Reader, Sink};
 use ssh_proto::{Client, Instant, Peer, RecvBuf, Role, Server, Wants};
-use ssh_testkit::alloc::{Watch, unwatched, watch};
+use ssh_testkit::alloc::{Left, Watch, left_behind, unwatched, watch};
 use ssh_testkit::raw::{Family, Group, Raw, key_blob, sign};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{rsa_numbers, transient_rsa};
@@ -531,24 +531,30 @@ fn q3_a_copy_that_is_not_wiped_is_found() {
     }
 }
 
-/// In this many modes there is no cipher or an AEAD; in those behind them AES-CTR and a MAC.
-const WITHOUT_MAC: usize = 4;
-
-#[test]
-fn q3_the_keys_of_an_aead_are_not_in_freed_memory() {
-    modes(0..WITHOUT_MAC);
+/// The modes of [`Packets`], each with a name: every cipher in either order, and every MAC.
+fn few_modes() -> impl Iterator<Item = (usize, String)> {
+    let all = fuzzing::modes();
+    fuzzing::few_modes().into_iter().map(move |mode| {
+        let number = all.iter().position(|one| *one == mode).unwrap();
+        (1 + number, format!("{mode:?}"))
+    })
 }
 
-#[test]
-fn q3_the_keys_of_a_counter_mode_are_not_in_freed_memory() {
-    modes(WITHOUT_MAC..Packets::modes());
+/// Packets go both ways, as they do in a connection.
+fn exchange(packets: &mut Packets) {
+    for n in 0..3 {
+        let mut sealed = packets.seal(&[n; 2000]).unwrap();
+        let opened = packets.open(&mut sealed, 35_000).unwrap();
+        unwatched(move || drop((sealed, opened)));
+    }
 }
 
 /// The keys of a cipher and its MAC, as they lie in a connection.
-fn modes(modes: std::ops::Range<usize>) {
+#[test]
+fn q3_the_keys_of_packets_are_not_in_freed_memory() {
     let _alone = alone();
     // Another key for each: what the use of one leaves on the stack is not asked about here.
-    for (mode, seed) in modes.zip(0xa7..) {
+    for ((mode, name), seed) in few_modes().zip(0xa7..) {
         let watch = watch(&[seed; 16]);
         // Keys of HMAC, and what they are in the middle of it (RFC 2104 section 2).
         let mac = seed ^ 0x55;
@@ -556,14 +562,60 @@ fn modes(modes: std::ops::Range<usize>) {
             watch.also(&[byte; 16]);
         }
         let mut packets = Box::new(Packets::new(mode, seed).unwrap());
-        for n in 0..3 {
-            let mut sealed = packets.seal(&[n; 100]).unwrap();
-            packets.open(&mut sealed, 35_000).unwrap();
-        }
+        exchange(&mut packets);
         drop(black_box(packets));
         let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
-        assert_eq!(hits, 0, "mode {mode}: {which:?} in {size:?}");
+        assert_eq!(hits, 0, "{name}: {which:?} in {size:?}");
     }
+}
+
+/// What is left of keys that are in use, in the blocks of memory that they lay in.
+fn left_of(mode: usize, seed: u8) -> Vec<Left> {
+    let packets = || {
+        let mut packets = Box::new(Packets::new(mode, seed).unwrap());
+        exchange(&mut packets);
+        drop(black_box(packets));
+    };
+    left_behind(packets).1
+}
+
+/// Key schedules, tables and intermediate keys are all that a key is turned into: whatever it was, the
+/// same is left of it.
+#[test]
+fn q3_what_is_left_of_the_keys_of_packets_is_the_same_for_every_key() {
+    let _alone = alone();
+    for (mode, name) in few_modes() {
+        // What a key has nothing to do with may differ as well: addresses in the memory.
+        let again = [
+            left_of(mode, 0x31),
+            left_of(mode, 0x31),
+            left_of(mode, 0x31),
+        ];
+        let other = left_of(mode, 0x9d);
+        let count = other.len();
+        assert!(
+            count >= 5 && again.iter().all(|left| left.len() == count),
+            "{name}"
+        );
+        let mut alike = 0;
+        for (n, left) in other.iter().enumerate() {
+            let [first, rest @ ..] = again.each_ref().map(|left| left[n]);
+            if rest == [first; 2] {
+                assert_eq!(*left, first, "{name}: block {n}");
+                alike += 1;
+            }
+        }
+        assert!(alike + 4 >= count, "{name}: {alike} of {count}");
+    }
+}
+
+/// The same comparison notices a copy that is not wiped.
+#[test]
+fn q3_a_key_that_is_left_behind_is_another_one_each_time() {
+    let _alone = alone();
+    let left = |key: u8| left_behind(|| drop(black_box(vec![key; 40]))).1;
+    assert_eq!(left(1), left(1));
+    assert_ne!(left(1), left(2));
 }
 
 #[test]

@@ -4,8 +4,6 @@
 /// The id, and what is lacking.
 #[rustfmt::skip]
 pub(super) const OPEN: &[(&str, &str)] = &[
-    ("P1", "CBC, which does not exist here"),
-    ("P6", "CBC, which does not exist here"),
     ("H13", "there are no certificates"),
     ("H15", "there are no updates of host keys"),
     ("A10", "there are no security keys"),
