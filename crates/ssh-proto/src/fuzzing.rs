@@ -3,7 +3,8 @@
 //!
 //! A fuzzer cannot guess a valid MAC. [`Packets`] seals and opens single packets under keys that
 //! everybody knows, and [`SendSide::fuzz_send`] seals whatever it is told under the keys of a live
-//! connection, so that everything behind the MAC can be reached. [`record`] tells which messages
+//! connection, so that everything behind the MAC can be reached. [`Inflating`] is the decoder of
+//! compressed packets by itself. [`record`] tells which messages
 //! came to which [`Gate`], so that it can be counted whether all of them have, and [`negotiate`] is the choice of
 //! algorithms by itself. What must hold is asserted by the targets, not here.
 
@@ -13,7 +14,7 @@ use core::cell::RefCell;
 
 use zeroize::Zeroizing;
 
-use crate::algorithm::{Algorithms, CipherAlgorithm, MacAlgorithm};
+use crate::algorithm::{Algorithms, CipherAlgorithm, CompressionAlgorithm, MacAlgorithm};
 use crate::crypto::cipher::{OpeningKey, SealingKey};
 use crate::error::Error;
 use crate::kex::{Negotiated, NegotiationReport};
@@ -23,7 +24,8 @@ use crate::random::{Random, RandomError, Streams};
 use crate::recv::{Batch, Consumed};
 use crate::send_side::SendSide;
 use crate::transport::{
-    MAX_OVERHEAD, Opener, PAYLOAD_OFFSET, Packet, Phase, ResetSequence, Role, Sealer, Verdict, View,
+    Inflater, MAX_OVERHEAD, Opener, PAYLOAD_OFFSET, Packet, Phase, ResetSequence, Role, Sealer,
+    Verdict, View,
 };
 
 /// One direction of a transport in one cipher mode: what seals and what opens.
@@ -118,6 +120,42 @@ impl Packets {
             (Front::Missing(_), n) if n > 0 => Front::Discarded(n),
             (front, _) => front,
         })
+    }
+}
+
+/// What inflates packets, from the beginning of a stream.
+#[derive(Debug)]
+pub struct Inflating(Inflater);
+
+impl Default for Inflating {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inflating {
+    /// At the beginning of a stream.
+    pub fn new() -> Self {
+        let mut inflater = Inflater::new();
+        inflater.begin(CompressionAlgorithm::ZlibOpenssh);
+        Self(inflater)
+    }
+
+    /// What the next packet inflates to, `limit` bytes at the most.
+    ///
+    /// # Errors
+    ///
+    /// As the receiving half of a connection, after which nothing can be inflated any more.
+    pub fn unpack(
+        &mut self,
+        packed: &[u8],
+        limit: usize,
+        authenticated: bool,
+    ) -> Result<Vec<u8>, Error> {
+        let mut room = vec![0; limit];
+        let length = self.0.unpack(packed, &mut room, authenticated)?;
+        room.truncate(length);
+        Ok(room)
     }
 }
 

@@ -35,10 +35,6 @@ pub(super) const fn reciprocal<const M: i16>(x: i16) -> i16 {
 }
 
 /// The high half of a product.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a product of numbers of 16 bits has 32"
-)]
 #[inline(always)]
 pub(super) const fn high(a: i16, b: i16) -> i16 {
     ((a as i32 * b as i32) >> 16) as i16

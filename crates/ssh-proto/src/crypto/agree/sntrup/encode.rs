@@ -170,7 +170,7 @@ fn little_endian(high: u32, low: &[u8]) -> u32 {
 const MODULUS: u32 = Q as u32;
 
 /// What the thirds of rounded coefficients are below.
-const THIRDS: u32 = (MODULUS + 2) / 3;
+const THIRDS: u32 = MODULUS.div_ceil(3);
 
 /// Writes a polynomial modulo q, which has been reduced.
 pub(super) fn put_poly(poly: &Poly, out: &mut Vec<u8>) {

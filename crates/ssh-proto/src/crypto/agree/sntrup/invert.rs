@@ -98,7 +98,9 @@ impl Steps {
 
         // v := x v
         v.copy_within(..grown - 1, 1);
-        v[0] = 0;
+        if let Some(lowest) = v.first_mut() {
+            *lowest = 0;
+        }
         combine::<M>(swap, &self.by_f, &self.by_g, f, g);
         combine::<M>(swap, &self.by_f, &self.by_g, v, r);
         // g := g / x

@@ -79,7 +79,6 @@ fn sort(list: &mut [u32; SORTED]) {
 }
 
 /// Exchanges `a` and `b` if `a` is the larger one.
-#[expect(clippy::cast_possible_truncation, reason = "a mask stays a mask")]
 #[inline(always)]
 const fn order(a: &mut u32, b: &mut u32) {
     let larger = ((*b as i64 - *a as i64) >> 32) as u32;
