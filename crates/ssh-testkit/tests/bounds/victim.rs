@@ -133,12 +133,17 @@ pub(crate) struct Victim<P: Decides> {
 
 impl<P: Decides> Victim<P> {
     pub(crate) fn new(set: impl FnOnce(&mut Limits)) -> Self {
-        let mut meter = Meter::default();
-        let peer = meter.run(|| {
+        Self::with(|| {
             let mut config = P::config();
             set(&mut P::transport(&mut config).limits);
-            Box::new(P::make(config))
-        });
+            config
+        })
+    }
+
+    /// With other settings, which are its own.
+    pub(crate) fn with(config: impl FnOnce() -> P::Config) -> Self {
+        let mut meter = Meter::default();
+        let peer = meter.run(|| Box::new(P::make(config())));
         Self {
             meter,
             raw: Raw::new(P::ROLE.peer(), true),
@@ -166,8 +171,22 @@ impl<P: Decides> Victim<P> {
             }
             self.proper(step);
             self.deliver();
+            if step == Stage::Method {
+                self.agree();
+            }
         }
         self
+    }
+
+    /// The rest of the messages of the method, until the secret is known.
+    pub(crate) fn agree(&mut self) {
+        for _ in 0..3 {
+            if self.raw.has_agreed() || self.app.ended.is_some() {
+                return;
+            }
+            self.raw.method();
+            self.deliver();
+        }
     }
 
     fn proper(&mut self, stage: Stage) {
