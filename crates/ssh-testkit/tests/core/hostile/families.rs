@@ -337,6 +337,7 @@ fn k1_transient_keys_that_a_client_does_not_take() {
             (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(2047), &e)),
             (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(1024), &e)),
             (KexAlgorithm::Rsa1024Sha1, rsa_blob(&of(1023), &e)),
+            (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(8193), &e)),
             (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(20_000), &e)),
             (
                 KexAlgorithm::Rsa2048Sha256,
