@@ -15,7 +15,7 @@ use ssh_proto::algorithm::{
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_proto::error::{End, Error};
 use ssh_proto::fuzzing::negotiate;
-use ssh_proto::kex::{Negotiated, Slot};
+use ssh_proto::kex::{Negotiated, NegotiationReport, Remedy};
 use ssh_proto::message::KexInit;
 use ssh_proto::wire::NameList;
 use ssh_proto::{Client, ClientEvent, Instant, RecvBuf, Role, Server, ServerEvent};
@@ -84,28 +84,48 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         Some(agreed) => assert_eq!(shown(&agreed), expected),
         None => assert!(failed > 0, "{report}"),
     }
-    // What is recommended is a name that the peer has, and it would help.
-    for (slot, name) in report.remedy() {
-        let list = &theirs[place(slot)];
-        assert!(name.is_none_or(|name| list.iter().any(|theirs| theirs == name)));
-    }
+    follow(role, ours, &message, &report);
     Ok(())
 }
 
+/// What is recommended helps, and is all that is needed.
+fn follow(role: Role, mut ours: Algorithms, theirs: &KexInit<'_>, report: &NegotiationReport) {
+    // Of these a configuration alone does not help.
+    let hopeless =
+        |remedy: &Remedy| matches!(remedy, Remedy::Nothing { .. } | Remedy::Feature { .. });
+    let remedies = report.remedy();
+    for remedy in remedies.iter().filter(|remedy| !hopeless(remedy)) {
+        let (list, text) = remedy.setting().expect("something to set");
+        assert_eq!(ours.set(list, &text), Ok(()), "{report}");
+    }
+    let (agreed, again) = negotiate(role, &ours, theirs).expect("memory");
+    let none = !remedies.iter().any(hopeless);
+    assert_eq!(agreed.is_some(), none, "{report}; {again}");
+    assert!(again.remedy().iter().all(hopeless), "{report}; {again}");
+}
+
 /// The first on the client's list that is on the server's too; `None` if there is none, and an
-/// empty name for the MAC of a cipher that needs none.
+/// empty name for the MAC of a cipher that needs none. A cipher whose name is one of RFC 5647 must be
+/// on both lists of MACs as well, and as a MAC it comes with the cipher only.
 fn by_the_rule(client: &[Vec<String>], server: &[Vec<String>]) -> Vec<Option<String>> {
+    let is_mac_too = |name: &str| name.starts_with("AEAD_AES_");
     let first = |slot: usize| {
+        let macs = [client, server].map(|lists| lists.get(slot + 2));
         let mut common = client[slot]
             .iter()
-            .filter(|name| server[slot].contains(name));
+            .filter(|name| server[slot].contains(name))
+            .filter(|name| match slot {
+                2 | 3 if is_mac_too(name) => macs.iter().flatten().all(|macs| macs.contains(name)),
+                4 | 5 => !is_mac_too(name),
+                _ => true,
+            });
         common.next().cloned()
     };
     let mut agreed: Vec<_> = (0..8).map(first).collect();
     for (cipher, mac) in [(2, 4), (3, 5)] {
         let whole = ["gcm@openssh.com", "chacha20-poly1305@openssh.com"];
         let name = agreed[cipher].as_deref().unwrap_or_default();
-        if whole.iter().any(|end| name.ends_with(end)) {
+        if is_mac_too(name) || whole.iter().any(|end| name.ends_with(end)) {
             agreed[mac] = Some(String::new());
         }
     }
@@ -127,19 +147,6 @@ fn shown(agreed: &Negotiated) -> Vec<Option<String>> {
     ]
     .map(|name| Some(name.to_owned()))
     .to_vec()
-}
-
-const fn place(slot: Slot) -> usize {
-    match slot {
-        Slot::Kex => 0,
-        Slot::HostKey => 1,
-        Slot::CipherClientToServer => 2,
-        Slot::CipherServerToClient => 3,
-        Slot::MacClientToServer => 4,
-        Slot::MacServerToClient => 5,
-        Slot::CompressionClientToServer => 6,
-        _ => 7,
-    }
 }
 
 /// Both roles with these lists agree on what the rule says, or both end because of it.
@@ -219,13 +226,19 @@ fn names(of: &Algorithms) -> [Vec<String>; 8] {
     fn list<A: Copy>(of: &[A], name: impl Fn(A) -> &'static str) -> Vec<String> {
         of.iter().map(|a| name(*a).to_owned()).collect()
     }
+    // Ciphers that are MACs too are offered as both; where among the MACs makes no difference.
+    let macs = |macs: &[Mac], ciphers: &[Cipher]| {
+        let both = ciphers.iter().filter(|cipher| cipher.is_mac_too());
+        let both = both.map(|cipher| cipher.name().to_owned());
+        [list(macs, Mac::name), both.collect()].concat()
+    };
     [
         list(&of.kex, Kex::name),
         list(&of.host_key, Signature::name),
         list(&of.ciphers_client_to_server, Cipher::name),
         list(&of.ciphers_server_to_client, Cipher::name),
-        list(&of.macs_client_to_server, Mac::name),
-        list(&of.macs_server_to_client, Mac::name),
+        macs(&of.macs_client_to_server, &of.ciphers_client_to_server),
+        macs(&of.macs_server_to_client, &of.ciphers_server_to_client),
         list(&of.compression_client_to_server, Compression::name),
         list(&of.compression_server_to_client, Compression::name),
     ]
@@ -249,6 +262,8 @@ fn name(u: &mut Unstructured<'_>, ours: &[String]) -> Result<String> {
         "hmac-sha2-256",
         "zlib@openssh.com",
         "x",
+        "AEAD_AES_128_GCM",
+        "AEAD_AES_256_GCM",
     ];
     Ok(if ours.is_empty() || u.ratio(1, 3)? {
         (*u.choose(OTHERS)?).to_owned()

@@ -2,12 +2,19 @@
 //!
 //! Plain structs with public fields and `Default`; checked once, when a connection is made.
 
+mod group_exchange;
+mod transient_rsa;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
+
+pub use group_exchange::{DhGroup, DhGroupError, GroupExchange};
+pub(crate) use transient_rsa::smallest_transient;
+pub use transient_rsa::{TransientRsaKey, TransientRsaKeyError};
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
@@ -24,12 +31,15 @@ pub struct TransportConfig {
     /// What is offered, in order of preference.
     pub algorithms: Algorithms,
     /// Refuses peers without strict key exchange (`kex-strict-*-v00@openssh.com`), the remedy for
-    /// the Terrapin attack (CVE-2023-48795). Off by default: what remains is then reported by
-    /// [`Negotiated::prefix_truncation_possible`](crate::kex::Negotiated).
+    /// the Terrapin attack (CVE-2023-48795). Off unless the [`Preset`] is `hardened`: what remains is
+    /// then reported by
+    /// [`Negotiated::prefix_truncation_possible`](crate::kex::Negotiated::prefix_truncation_possible).
     pub require_strict_kex: bool,
     /// Sends the first key exchange message at once, with a guess of the method (RFC 4253
     /// section 7); saves a round trip if the guess is right. Off by default.
     pub guess: bool,
+    /// The groups of `diffie-hellman-group-exchange-*`.
+    pub group_exchange: GroupExchange,
     /// How hard it is tried to make compressed packets small, 0 (not at all) to 9, where compression is
     /// agreed. Default 3: on text it makes packets 4 % larger than 6 does, in less than half of the time,
     /// and whoever compresses for a fast link waits for the processor.
@@ -40,17 +50,30 @@ pub struct TransportConfig {
     pub deadlines: Deadlines,
 }
 
-impl Default for TransportConfig {
-    fn default() -> Self {
+impl TransportConfig {
+    fn with_preset(preset: Preset, role: Role) -> Self {
         Self {
             software: String::from(concat!("ssh_proto_", env!("CARGO_PKG_VERSION"))),
-            algorithms: Algorithms::default(),
-            require_strict_kex: false,
+            algorithms: preset.algorithms(role),
+            require_strict_kex: preset.requires_strict_kex(),
             guess: false,
+            group_exchange: GroupExchange::default(),
             compression_level: 3,
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }
+    }
+
+    fn set_preset(&mut self, preset: Preset, role: Role) {
+        self.algorithms = preset.algorithms(role);
+        self.require_strict_kex = preset.requires_strict_kex();
+    }
+}
+
+/// What either role may have: what a server has.
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self::with_preset(Preset::default(), Role::Server)
     }
 }
 
@@ -69,16 +92,27 @@ pub struct ClientConfig {
     pub channel_types: Vec<String>,
 }
 
-impl Default for ClientConfig {
-    fn default() -> Self {
+impl ClientConfig {
+    /// Offers what the preset says, and requires strict key exchange where it does. All that is
+    /// neither stays as it is.
+    pub fn set_preset(&mut self, preset: Preset) {
+        self.transport.set_preset(preset, Role::Client);
+    }
+}
+
+impl From<Preset> for ClientConfig {
+    fn from(preset: Preset) -> Self {
         Self {
-            transport: TransportConfig {
-                algorithms: Preset::default().algorithms(Role::Client),
-                ..TransportConfig::default()
-            },
+            transport: TransportConfig::with_preset(preset, Role::Client),
             require_credential: false,
             channel_types: Vec::new(),
         }
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Preset::default().into()
     }
 }
 
@@ -90,6 +124,9 @@ pub struct ServerConfig {
     pub transport: TransportConfig,
     /// The host keys, one of each type at the most. At least one is needed.
     pub host_keys: Vec<HostKey>,
+    /// What RSA key exchange (RFC 4432) encrypts to. Without it, or with one that is too small, its
+    /// methods are not offered, whatever `algorithms.kex` says.
+    pub transient_rsa: Option<TransientRsaKey>,
     /// Sent before the first answer to an authentication request (RFC 4252 section 5.4); empty
     /// for none.
     pub banner: String,
@@ -100,15 +137,31 @@ pub struct ServerConfig {
     pub user_signatures: Vec<SignatureAlgorithm>,
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
+impl ServerConfig {
+    /// Offers what the preset says, to users who sign as well, and requires strict key exchange where
+    /// it does. All that is neither stays as it is.
+    pub fn set_preset(&mut self, preset: Preset) {
+        self.transport.set_preset(preset, Role::Server);
+        self.user_signatures = preset.signatures(Role::Server);
+    }
+}
+
+impl From<Preset> for ServerConfig {
+    fn from(preset: Preset) -> Self {
         Self {
-            transport: TransportConfig::default(),
+            transport: TransportConfig::with_preset(preset, Role::Server),
             host_keys: Vec::new(),
+            transient_rsa: None,
             banner: String::new(),
             methods: Methods::default(),
-            user_signatures: Preset::default().signatures(Role::Server),
+            user_signatures: preset.signatures(Role::Server),
         }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Preset::default().into()
     }
 }
 
@@ -279,7 +332,10 @@ pub struct Limits {
     /// many received end the connection, or twice `window_total` more if that is later: a peer
     /// may have filled its windows before it learns that keys are to be exchanged.
     ///
-    /// Proved by `by_bytes_in_either_direction` and
+    /// A cipher may want less of both (RFC 4344 section 3.2), and then that is what counts: with
+    /// blocks of 128 bits 32 GiB and 64 GiB, with blocks of 64 bits and with RC4 512 MiB and 1 GiB.
+    ///
+    /// Proved by `by_bytes_in_either_direction`, `p8_the_lesser_limit_wins` and
     /// `r7_a_peer_that_ignores_the_need_for_new_keys`.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
@@ -643,7 +699,7 @@ impl TransportConfig {
                 "is empty: `none` is a method too",
             ),
         ];
-        for (field, holds, reason) in rules {
+        for (field, holds, reason) in rules.into_iter().chain(self.group_exchange.rules()) {
             if !holds {
                 return Err(ConfigError {
                     field,

@@ -245,6 +245,8 @@ pub enum PeerMisbehaved {
     PacketLength(u32),
     /// A packet's padding is impossible, or leaves no payload.
     Padding,
+    /// It asked for a group in the form from before RFC 4419, which names no smallest size.
+    OldGroupRequest,
     /// A compressed packet inflates to nothing.
     NoPayload,
     /// A message that has no meaning in this phase, from this side, or with strict key exchange.
@@ -288,6 +290,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::Version => f.write_str("it does not speak SSH 2.0"),
             Self::PacketLength(n) => write!(f, "impossible packet length {n}"),
             Self::Padding => f.write_str("impossible padding length"),
+            Self::OldGroupRequest => f.write_str("SSH_MSG_KEX_DH_GEX_REQUEST_OLD is not answered"),
             Self::NoPayload => f.write_str("a compressed packet with nothing in it"),
             Self::UnexpectedMessage(number) => match message::name(*number) {
                 Some(name) => write!(f, "{name} is not allowed now"),
@@ -370,6 +373,15 @@ impl fmt::Display for CompressionError {
 pub enum KeyExchangeError {
     /// The peer's public value is not one: wrong length, low order, out of range.
     PublicValue,
+    /// The group that the server has chosen is not of a size that was asked for
+    /// (`TransportConfig::group_exchange`), or is no group.
+    Group,
+    /// No group is of a size that both the client and `TransportConfig::group_exchange` allow.
+    GroupRequest,
+    /// The server's transient RSA key (RFC 4432) is none, or is too small.
+    TransientKey,
+    /// The secret that the client encrypted to the transient RSA key cannot be read.
+    Secret,
     /// The host key blob is malformed, or not of the negotiated type.
     HostKey,
     /// The signature over the exchange hash does not verify, or is of another algorithm.
@@ -382,6 +394,10 @@ impl fmt::Display for KeyExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PublicValue => "invalid public value",
+            Self::Group => "invalid group, or one of another size than was asked for",
+            Self::GroupRequest => "no group of the size that was asked for",
+            Self::TransientKey => "invalid or small transient RSA key",
+            Self::Secret => "a secret that cannot be decrypted",
             Self::HostKey => "malformed host key, or not of the negotiated type",
             Self::Signature => "the signature over the exchange does not verify",
             Self::StrictRequired => {

@@ -8,7 +8,7 @@ use super::{Standing, algorithms};
 
 algorithms! {
     /// A compression method.
-    CompressionAlgorithm: CompressionFacts {
+    CompressionAlgorithm ("compression method"): CompressionFacts {
         /// No compression.
         None = "none" {
             before_authentication: false, after_authentication: false,
@@ -25,7 +25,7 @@ algorithms! {
         #[cfg(feature = "legacy")]
         Zlib = "zlib" {
             before_authentication: true, after_authentication: true,
-            standing: Standing::Deprecated,
+            standing: Standing::DeprecatedToClients,
         },
     }
 }

@@ -4,7 +4,7 @@ use super::{Standing, algorithms};
 
 algorithms! {
     /// What a public key is: the name with which its blob begins.
-    KeyType: KeyFacts {
+    KeyType ("key type"): KeyFacts {
         /// Ed25519 (RFC 8709).
         Ed25519 = "ssh-ed25519" {
             preferred: SignatureAlgorithm::Ed25519, standing: Standing::Recommended,
@@ -35,7 +35,7 @@ impl KeyType {
 
 algorithms! {
     /// How a signature is made; as a host key algorithm, what the server proves its key with.
-    SignatureAlgorithm: SignatureFacts {
+    SignatureAlgorithm ("signature algorithm"): SignatureFacts {
         /// Ed25519 (RFC 8709).
         Ed25519 = "ssh-ed25519" {
             key_type: KeyType::Ed25519, standing: Standing::Recommended,

@@ -3,14 +3,19 @@
 //! For each slot the choice is the first name on the client's list that is also on the server's.
 //! Each direction is negotiated on its own. Names that are not algorithms (the markers of strict
 //! key exchange and of EXT_INFO) stand for nothing here, so they can never be chosen.
+//!
+//! A cipher of RFC 5647 is a MAC as well, and is chosen as both or not at all: it counts as a
+//! cipher of a side only where that side has it among its MACs too, and as a MAC it is chosen along
+//! with the cipher and never otherwise. Ours are put among the MACs by [`mac_names`].
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub(super) use crate::algorithm::Algorithm as Named;
 use crate::algorithm::{
-    Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
+    Algorithms, CipherAlgorithm, CipherMode, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
 };
 use crate::error::OutOfMemory;
@@ -47,11 +52,41 @@ pub struct Protection {
 }
 
 impl Negotiated {
+    /// Whether a recording of the session stays secret from a future quantum computer.
+    pub const fn is_post_quantum(&self) -> bool {
+        self.kex.is_post_quantum()
+    }
+
+    /// What of it is known to be weak ([`Standing::Deprecated`]), and where; nothing, unless it was
+    /// offered by name or by the preset `legacy`.
+    ///
+    /// [`Standing::Deprecated`]: crate::algorithm::Standing::Deprecated
+    pub fn deprecated(&self) -> impl Iterator<Item = (Slot, &'static str)> {
+        let (up, down) = (self.client_to_server, self.server_to_client);
+        [
+            weak(Slot::Kex, Some(self.kex)),
+            weak(Slot::HostKey, Some(self.host_key)),
+            weak(Slot::CipherClientToServer, Some(up.cipher)),
+            weak(Slot::CipherServerToClient, Some(down.cipher)),
+            weak(Slot::MacClientToServer, up.mac),
+            weak(Slot::MacServerToClient, down.mac),
+            weak(Slot::CompressionClientToServer, Some(up.compression)),
+            weak(Slot::CompressionServerToClient, Some(down.compression)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// Whether an attacker on the path could have removed messages from the beginning of the
     /// encrypted stream without being noticed (Terrapin, CVE-2023-48795): key exchange is not
-    /// strict and a cipher is used that lets it happen.
+    /// strict and a cipher is used that lets it happen. That is ChaCha20-Poly1305, and CBC with a MAC
+    /// over the ciphertext.
     pub fn prefix_truncation_possible(&self) -> bool {
-        let weak = |p: Protection| p.cipher == CipherAlgorithm::ChaCha20Poly1305;
+        let weak = |p: Protection| match p.cipher.mode() {
+            CipherMode::ChaCha => true,
+            CipherMode::Cbc => p.mac.is_some_and(MacAlgorithm::is_etm),
+            _ => false,
+        };
         !self.strict_kex && (weak(self.client_to_server) || weak(self.server_to_client))
     }
 
@@ -62,6 +97,37 @@ impl Negotiated {
             Role::Server => self.server_to_client,
         }
     }
+}
+
+/// As one line: the method, the signature, and what protects each direction.
+impl fmt::Display for Negotiated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (up, down) = (self.client_to_server, self.server_to_client);
+        write!(f, "{}, {}, {up}", self.kex, self.host_key)?;
+        if up != down {
+            write!(f, " to the server and {down} to the client")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cipher.fmt(f)?;
+        if let Some(mac) = self.mac {
+            write!(f, " with {mac}")?;
+        }
+        if !self.compression.is_none() {
+            write!(f, " and {}", self.compression)?;
+        }
+        Ok(())
+    }
+}
+
+/// The algorithm of this slot, if it is weak.
+fn weak<A: Named>(slot: Slot, algorithm: Option<A>) -> Option<(Slot, &'static str)> {
+    let algorithm = algorithm.filter(|one| one.standing().is_deprecated())?;
+    Some((slot, algorithm.name()))
 }
 
 /// One of the eight things that are negotiated.
@@ -84,39 +150,6 @@ pub enum Slot {
     CompressionClientToServer,
     /// Compression, server to client.
     CompressionServerToClient,
-}
-
-impl Slot {
-    /// The field of [`Algorithms`] that holds our list.
-    pub const fn field(self) -> &'static str {
-        match self {
-            Self::Kex => "kex",
-            Self::HostKey => "host_key",
-            Self::CipherClientToServer => "ciphers_client_to_server",
-            Self::CipherServerToClient => "ciphers_server_to_client",
-            Self::MacClientToServer => "macs_client_to_server",
-            Self::MacServerToClient => "macs_server_to_client",
-            Self::CompressionClientToServer => "compression_client_to_server",
-            Self::CompressionServerToClient => "compression_server_to_client",
-        }
-    }
-
-    /// Whether this library has an algorithm of that name for this slot.
-    fn implements(self, name: &str) -> bool {
-        match self {
-            Self::Kex => KexAlgorithm::from_name(name).is_some(),
-            Self::HostKey => SignatureAlgorithm::from_name(name).is_some(),
-            Self::CipherClientToServer | Self::CipherServerToClient => {
-                CipherAlgorithm::from_name(name).is_some()
-            }
-            Self::MacClientToServer | Self::MacServerToClient => {
-                MacAlgorithm::from_name(name).is_some()
-            }
-            Self::CompressionClientToServer | Self::CompressionServerToClient => {
-                CompressionAlgorithm::from_name(name).is_some()
-            }
-        }
-    }
 }
 
 impl fmt::Display for Slot {
@@ -144,6 +177,8 @@ pub enum Choice {
     ClientPrefers(&'static str),
     /// No MAC: the cipher checks integrity itself, so the lists do not matter.
     CipherIsAead,
+    /// The cipher, which is on both lists of MACs too (RFC 5647 section 5.1).
+    Cipher(&'static str),
     /// The lists have nothing in common.
     NothingInCommon,
 }
@@ -179,33 +214,22 @@ impl NegotiationReport {
             .iter()
             .filter(|slot| slot.choice == Choice::NothingInCommon)
     }
-
-    /// The smallest change of our configuration that would succeed: for each slot that failed the
-    /// name to add, or `None` if the peer offers nothing there that this library has.
-    pub fn remedy(&self) -> Vec<(Slot, Option<&str>)> {
-        self.failures()
-            .map(|failed| {
-                let mut names = failed.theirs.split(',');
-                (failed.slot, names.find(|name| failed.slot.implements(name)))
-            })
-            .collect()
-    }
 }
 
 impl fmt::Display for NegotiationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let remedy = self.remedy();
-        if remedy.is_empty() {
+        let remedies = self.remedy();
+        if remedies.is_empty() {
             return f.write_str("the algorithms were agreed");
         }
         f.write_str("no algorithm in common")?;
-        for (failed, (slot, name)) in self.failures().zip(remedy) {
-            write!(f, "; {slot}: we offer {}, ", OrNone(&failed.ours))?;
-            write!(f, "the peer offers {:.400}", OrNone(&failed.theirs))?;
-            match name {
-                Some(name) => write!(f, " (add {name} to `algorithms.{}`)", slot.field())?,
-                None => f.write_str(" (none of them exists here)")?,
-            }
+        for failed in self.failures() {
+            write!(f, "; {}: we offer {}", failed.slot, OrNone(&failed.ours))?;
+            write!(f, ", the peer offers {:.400}", OrNone(&failed.theirs))?;
+        }
+        for (n, remedy) in remedies.iter().enumerate() {
+            f.write_str(if n == 0 { "; to change that: " } else { "; " })?;
+            remedy.fmt(f)?;
         }
         Ok(())
     }
@@ -233,26 +257,28 @@ pub(crate) fn negotiate(
     let t = theirs;
     let kex = n.slot(Slot::Kex, &ours.kex, t.kex_algorithms);
     let host_key = n.slot(Slot::HostKey, &ours.host_key, t.server_host_key_algorithms);
-    let cipher_c2s = n.slot(
+    let cipher_c2s = n.cipher(
         Slot::CipherClientToServer,
         &ours.ciphers_client_to_server,
         t.encryption_algorithms_client_to_server,
+        t.mac_algorithms_client_to_server,
     );
-    let cipher_s2c = n.slot(
+    let cipher_s2c = n.cipher(
         Slot::CipherServerToClient,
         &ours.ciphers_server_to_client,
         t.encryption_algorithms_server_to_client,
+        t.mac_algorithms_server_to_client,
     );
     let mac_c2s = n.mac(
         Slot::MacClientToServer,
         cipher_c2s,
-        &ours.macs_client_to_server,
+        (&ours.ciphers_client_to_server, &ours.macs_client_to_server),
         t.mac_algorithms_client_to_server,
     );
     let mac_s2c = n.mac(
         Slot::MacServerToClient,
         cipher_s2c,
-        &ours.macs_server_to_client,
+        (&ours.ciphers_server_to_client, &ours.macs_server_to_client),
         t.mac_algorithms_server_to_client,
     );
     let compression_c2s = n.slot(
@@ -294,32 +320,20 @@ pub(super) fn guess_is_right(ours: &Algorithms, theirs: &KexInit<'_>) -> bool {
     theirs.kex_algorithms.first() == kex && theirs.server_host_key_algorithms.first() == host_key
 }
 
-/// An algorithm of any slot.
-pub(super) trait Named: Copy + PartialEq + 'static {
-    fn name(self) -> &'static str;
-    fn from_name(name: &str) -> Option<Self>;
+/// The names for our list of MACs: those of the MACs, and of the ciphers that have to stand there too.
+///
+/// A peer may choose from either list without a look at the other, and then both choices must be the
+/// same. So such ciphers come before every MAC where they come before every other cipher, and behind
+/// all MACs where they do not.
+pub(super) fn mac_names(ciphers: &[CipherAlgorithm], macs: &[MacAlgorithm]) -> Vec<&'static str> {
+    let is_mac_too = |cipher: &&CipherAlgorithm| cipher.is_mac_too();
+    let before = ciphers.iter().take_while(is_mac_too).count();
+    let (before, behind) = ciphers.split_at_checked(before).unwrap_or_default();
+    let before = before.iter().map(|cipher| cipher.name());
+    let behind = behind.iter().filter(is_mac_too).map(|cipher| cipher.name());
+    let macs = macs.iter().map(|mac| mac.name());
+    before.chain(macs).chain(behind).collect()
 }
-
-macro_rules! named {
-    ($($algorithm:ty),*) => {$(
-        impl Named for $algorithm {
-            fn name(self) -> &'static str {
-                Self::name(self)
-            }
-            fn from_name(name: &str) -> Option<Self> {
-                Self::from_name(name)
-            }
-        }
-    )*};
-}
-
-named!(
-    KexAlgorithm,
-    SignatureAlgorithm,
-    CipherAlgorithm,
-    MacAlgorithm,
-    CompressionAlgorithm
-);
 
 struct Negotiation {
     role: Role,
@@ -330,21 +344,24 @@ struct Negotiation {
 
 impl Negotiation {
     fn slot<A: Named>(&mut self, slot: Slot, ours: &[A], theirs: NameList<'_>) -> Option<A> {
-        let chosen = match self.role {
-            Role::Client => ours.iter().copied().find(|a| theirs.contains(a.name())),
-            Role::Server => theirs
-                .iter()
-                .filter_map(A::from_name)
-                .find(|a| ours.contains(a)),
-        };
-        let choice = match chosen {
-            None => Choice::NothingInCommon,
-            Some(a) if ours.first() == Some(&a) && theirs.first() == Some(a.name()) => {
-                Choice::BothPrefer(a.name())
-            }
-            Some(a) => Choice::ClientPrefers(a.name()),
-        };
-        self.report(slot, ours, theirs, choice);
+        let (chosen, choice) = self.choose(ours, ours, theirs);
+        self.report(slot, ours.iter().map(|a| a.name()), theirs, choice);
+        chosen
+    }
+
+    /// The cipher. One that is a MAC too must be among the peer's `macs`; they are looked through
+    /// once for each such cipher of ours, however often the peer names it.
+    fn cipher(
+        &mut self,
+        slot: Slot,
+        ours: &[CipherAlgorithm],
+        theirs: NameList<'_>,
+        macs: NameList<'_>,
+    ) -> Option<CipherAlgorithm> {
+        let mut usable = ours.to_vec();
+        usable.retain(|cipher| !cipher.is_mac_too() || macs.contains(cipher.name()));
+        let (chosen, choice) = self.choose(ours, &usable, theirs);
+        self.report(slot, ours.iter().map(|a| a.name()), theirs, choice);
         chosen
     }
 
@@ -353,23 +370,58 @@ impl Negotiation {
         &mut self,
         slot: Slot,
         cipher: Option<CipherAlgorithm>,
-        ours: &[MacAlgorithm],
+        (ciphers, macs): (&[CipherAlgorithm], &[MacAlgorithm]),
         theirs: NameList<'_>,
     ) -> Option<Option<MacAlgorithm>> {
-        if cipher.is_some_and(CipherAlgorithm::is_aead) {
-            self.report(slot, ours, theirs, Choice::CipherIsAead);
-            return Some(None);
-        }
-        self.slot(slot, ours, theirs).map(Some)
+        let (chosen, choice) = match cipher {
+            Some(cipher) if cipher.is_mac_too() => (Some(None), Choice::Cipher(cipher.name())),
+            Some(cipher) if cipher.is_aead() => (Some(None), Choice::CipherIsAead),
+            _ => {
+                let (chosen, choice) = self.choose(macs, macs, theirs);
+                (chosen.map(Some), choice)
+            }
+        };
+        self.report(slot, mac_names(ciphers, macs), theirs, choice);
+        chosen
     }
 
-    fn report<A: Named>(&mut self, slot: Slot, ours: &[A], theirs: NameList<'_>, choice: Choice) {
+    /// What both have, of those of ours that are `usable`.
+    fn choose<A: Named>(
+        &self,
+        ours: &[A],
+        usable: &[A],
+        theirs: NameList<'_>,
+    ) -> (Option<A>, Choice) {
+        let chosen = match self.role {
+            Role::Client => usable.iter().copied().find(|a| theirs.contains(a.name())),
+            Role::Server => theirs
+                .iter()
+                .filter_map(A::from_name)
+                .find(|a| usable.contains(a)),
+        };
+        let choice = match chosen {
+            None => Choice::NothingInCommon,
+            Some(a) if ours.first() == Some(&a) && theirs.first() == Some(a.name()) => {
+                Choice::BothPrefer(a.name())
+            }
+            Some(a) => Choice::ClientPrefers(a.name()),
+        };
+        (chosen, choice)
+    }
+
+    fn report(
+        &mut self,
+        slot: Slot,
+        ours: impl IntoIterator<Item = &'static str>,
+        theirs: NameList<'_>,
+        choice: Choice,
+    ) {
         let mut names = String::new();
-        for algorithm in ours {
+        for name in ours {
             if !names.is_empty() {
                 names.push(',');
             }
-            names.push_str(algorithm.name());
+            names.push_str(name);
         }
         // As long as the peer likes, up to the size of a packet.
         let mut copy = String::new();
@@ -389,7 +441,8 @@ impl Negotiation {
 #[cfg(test)]
 mod tests {
     use alloc::format;
-    use alloc::string::String;
+    use alloc::string::{String, ToString};
+    use alloc::vec;
 
     use super::*;
     use crate::message::Wire;
@@ -431,5 +484,283 @@ mod tests {
                 before = looked_at;
             }
         }
+    }
+
+    /// Names that are known and have to be looked up elsewhere, as often as they fit in.
+    #[test]
+    fn n1_d2_a_cipher_that_is_a_mac_too_is_looked_for_once_however_often_it_is_named() {
+        for role in [Role::Client, Role::Server] {
+            for macs in [0, 1] {
+                let mut ours = Algorithms::default();
+                for ciphers in [
+                    &mut ours.ciphers_client_to_server,
+                    &mut ours.ciphers_server_to_client,
+                ] {
+                    *ciphers = vec![
+                        CipherAlgorithm::AeadAes128Gcm,
+                        CipherAlgorithm::AeadAes256Gcm,
+                    ];
+                }
+                let names = "AEAD_AES_256_GCM,AEAD_AES_128_GCM,".repeat(1000);
+                let names = names.strip_suffix(',').unwrap();
+                // Long, and without or with the names at its end.
+                let mut others = "x,".repeat(10_000) + "y";
+                if macs == 1 {
+                    others += ",AEAD_AES_256_GCM";
+                }
+                let lists = [names, names, &others, &others];
+                let (agreed, looked_at) = bytes_looked_at(|| direction(role, &ours, lists));
+                let found = agreed.map(|agreed| agreed.client_to_server.cipher);
+                assert_eq!(found, (macs == 1).then_some(CipherAlgorithm::AeadAes256Gcm));
+                let length = lists.iter().map(|list| list.len()).sum::<usize>();
+                assert!(looked_at <= 6 * length, "{role:?}: {looked_at} of {length}");
+            }
+        }
+    }
+
+    /// What comes of these ciphers and MACs of a peer, both ways.
+    fn direction(role: Role, ours: &Algorithms, lists: [&str; 4]) -> Option<Negotiated> {
+        negotiate(role, ours, &kexinit(lists)).unwrap().0
+    }
+
+    fn kexinit(lists: [&str; 4]) -> KexInit<'_> {
+        let list = |names| NameList::new(names).unwrap();
+        let [up, down, macs_up, macs_down] = lists.map(list);
+        KexInit {
+            cookie: &[7; 16],
+            kex_algorithms: list("curve25519-sha256"),
+            server_host_key_algorithms: list("ssh-ed25519"),
+            encryption_algorithms_client_to_server: up,
+            encryption_algorithms_server_to_client: down,
+            mac_algorithms_client_to_server: macs_up,
+            mac_algorithms_server_to_client: macs_down,
+            compression_algorithms_client_to_server: list("none"),
+            compression_algorithms_server_to_client: list("none"),
+            languages_client_to_server: NameList::EMPTY,
+            languages_server_to_client: NameList::EMPTY,
+            first_kex_packet_follows: false,
+            reserved: 0,
+        }
+    }
+
+    /// RFC 5647 section 5.1: as both, or not at all.
+    #[test]
+    fn a_cipher_of_rfc5647_is_chosen_as_both_or_not_at_all() {
+        const AEAD: &str = "AEAD_AES_128_GCM";
+        let mut ours = Algorithms::default();
+        let ciphers = vec![CipherAlgorithm::AeadAes128Gcm, CipherAlgorithm::Aes128Ctr];
+        ours.ciphers_client_to_server = ciphers.clone();
+        ours.ciphers_server_to_client = ciphers;
+        let aead = |agreed: Protection| {
+            assert_eq!(agreed.mac.is_none(), agreed.cipher.is_aead());
+            agreed.cipher == CipherAlgorithm::AeadAes128Gcm
+        };
+        for role in [Role::Client, Role::Server] {
+            for (ciphers, macs, expected) in [
+                // On both, wherever it stands.
+                (AEAD, AEAD, Some(true)),
+                (
+                    "x,AEAD_AES_128_GCM",
+                    "hmac-sha2-256,AEAD_AES_128_GCM",
+                    Some(true),
+                ),
+                // On one alone it does not count.
+                ("AEAD_AES_128_GCM,aes128-ctr", "hmac-sha2-256", Some(false)),
+                ("aes128-ctr", "AEAD_AES_128_GCM,hmac-sha2-256", Some(false)),
+                (AEAD, "hmac-sha2-256", None),
+                ("aes128-ctr", AEAD, None),
+                (AEAD, "AEAD_AES_256_GCM", None),
+            ] {
+                let agreed = direction(role, &ours, [ciphers, ciphers, macs, macs]);
+                let agreed = agreed.map(|n| [n.client_to_server, n.server_to_client].map(aead));
+                assert_eq!(
+                    agreed,
+                    expected.map(|is| [is; 2]),
+                    "{role:?} {ciphers} {macs}"
+                );
+            }
+            // Each direction on its own.
+            let lists = [AEAD, "aes128-ctr", AEAD, "hmac-sha2-256"];
+            let agreed = direction(role, &ours, lists).unwrap();
+            assert!(aead(agreed.client_to_server) && !aead(agreed.server_to_client));
+        }
+        // Without it among ours a peer's changes nothing.
+        let ours = Algorithms::default();
+        let lists = ["AEAD_AES_128_GCM,aes128-ctr"; 2];
+        let macs = ["AEAD_AES_128_GCM,hmac-sha2-256"; 2];
+        let lists = [lists[0], lists[1], macs[0], macs[1]];
+        for role in [Role::Client, Role::Server] {
+            let agreed = direction(role, &ours, lists).unwrap().client_to_server;
+            assert_eq!(agreed.cipher, CipherAlgorithm::Aes128Ctr);
+            assert_eq!(agreed.mac, Some(MacAlgorithm::HmacSha256));
+        }
+    }
+
+    #[test]
+    fn a_cipher_of_rfc5647_stands_among_our_macs_where_it_stands_among_the_ciphers() {
+        use CipherAlgorithm::{AeadAes128Gcm, AeadAes256Gcm, Aes128Ctr};
+        let macs = [MacAlgorithm::HmacSha256];
+        for (ciphers, names) in [
+            (&[Aes128Ctr][..], &["hmac-sha2-256"][..]),
+            (
+                &[AeadAes256Gcm, Aes128Ctr, AeadAes128Gcm],
+                &["AEAD_AES_256_GCM", "hmac-sha2-256", "AEAD_AES_128_GCM"],
+            ),
+            (
+                &[AeadAes256Gcm, AeadAes128Gcm],
+                &["AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "hmac-sha2-256"],
+            ),
+        ] {
+            assert_eq!(mac_names(ciphers, &macs), names);
+        }
+        // The report shows what was offered, and why there is no MAC.
+        let ours = Algorithms {
+            ciphers_client_to_server: vec![AeadAes256Gcm],
+            ciphers_server_to_client: vec![AeadAes256Gcm],
+            ..Algorithms::default()
+        };
+        let theirs = kexinit(["AEAD_AES_256_GCM"; 4]);
+        let report = negotiate(Role::Client, &ours, &theirs).unwrap().1;
+        let macs = &report.slots[4];
+        assert!(
+            macs.ours.starts_with("AEAD_AES_256_GCM,hmac-"),
+            "{}",
+            macs.ours
+        );
+        assert_eq!(macs.choice, Choice::Cipher("AEAD_AES_256_GCM"));
+    }
+
+    #[test]
+    fn what_is_weak_of_what_was_agreed_is_told() {
+        fn weak<A: Named>(slot: Slot, chosen: A) -> Vec<(Slot, &'static str)> {
+            let deprecated = chosen.standing().is_deprecated();
+            deprecated
+                .then_some((slot, chosen.name()))
+                .into_iter()
+                .collect()
+        }
+        let sound = Protection {
+            cipher: CipherAlgorithm::Aes256Ctr,
+            mac: Some(MacAlgorithm::HmacSha256),
+            compression: CompressionAlgorithm::None,
+        };
+        let terms = Negotiated {
+            kex: KexAlgorithm::Curve25519Sha256,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_to_server: sound,
+            server_to_client: sound,
+            strict_kex: true,
+        };
+        let told = |terms: &Negotiated| terms.deprecated().collect::<Vec<_>>();
+        assert_eq!(told(&terms), []);
+        for &kex in KexAlgorithm::ALL {
+            let terms = Negotiated {
+                kex,
+                ..terms.clone()
+            };
+            assert_eq!(told(&terms), weak(Slot::Kex, kex));
+            let hybrid = kex.name().starts_with("mlkem") || kex.name().starts_with("sntrup");
+            assert_eq!(terms.is_post_quantum(), hybrid, "{kex}");
+        }
+        for &host_key in SignatureAlgorithm::ALL {
+            let terms = Negotiated {
+                host_key,
+                ..terms.clone()
+            };
+            assert_eq!(told(&terms), weak(Slot::HostKey, host_key));
+        }
+        for &cipher in CipherAlgorithm::ALL {
+            let mut terms = terms.clone();
+            terms.client_to_server.cipher = cipher;
+            assert_eq!(told(&terms), weak(Slot::CipherClientToServer, cipher));
+            assert!(terms.to_string().contains(cipher.name()));
+        }
+        for &mac in MacAlgorithm::ALL {
+            let mut terms = terms.clone();
+            terms.server_to_client.mac = Some(mac);
+            assert_eq!(told(&terms), weak(Slot::MacServerToClient, mac));
+            assert!(terms.to_string().contains(mac.name()));
+        }
+        for &compression in CompressionAlgorithm::ALL {
+            let mut terms = terms.clone();
+            terms.client_to_server.compression = compression;
+            terms.server_to_client.compression = compression;
+            let both = [
+                weak(Slot::CompressionClientToServer, compression),
+                weak(Slot::CompressionServerToClient, compression),
+            ];
+            assert_eq!(told(&terms), both.concat());
+        }
+    }
+
+    /// As the paper on Terrapin has it: ChaCha20-Poly1305, and CBC with a MAC over the ciphertext.
+    #[test]
+    fn s8_prefix_truncation_is_told_of_what_lets_it_happen() {
+        let mut told = 0;
+        for &cipher in CipherAlgorithm::ALL {
+            let macs = MacAlgorithm::ALL.iter().copied().map(Some);
+            for mac in macs
+                .chain([None])
+                .filter(|mac| mac.is_none() == cipher.is_aead())
+            {
+                let this = Protection {
+                    cipher,
+                    mac,
+                    compression: CompressionAlgorithm::None,
+                };
+                let other = Protection {
+                    cipher: CipherAlgorithm::Aes256Gcm,
+                    mac: None,
+                    ..this
+                };
+                let etm = mac.is_some_and(|mac| mac.name().contains("-etm@"));
+                let weak = cipher.name().starts_with("chacha20")
+                    || (cipher.name().ends_with("-cbc") && etm);
+                for (up, down) in [(this, other), (other, this), (this, this)] {
+                    for strict_kex in [false, true] {
+                        let terms = Negotiated {
+                            kex: KexAlgorithm::Curve25519Sha256,
+                            host_key: SignatureAlgorithm::Ed25519,
+                            client_to_server: up,
+                            server_to_client: down,
+                            strict_kex,
+                        };
+                        let possible = terms.prefix_truncation_possible();
+                        assert_eq!(possible, weak && !strict_kex, "{terms}");
+                        told += usize::from(possible);
+                    }
+                }
+            }
+        }
+        assert!(told >= 3, "{told}");
+    }
+
+    #[test]
+    fn what_was_agreed_is_one_line() {
+        let mut terms = Negotiated {
+            kex: KexAlgorithm::Curve25519Sha256,
+            host_key: SignatureAlgorithm::Ed25519,
+            client_to_server: Protection {
+                cipher: CipherAlgorithm::Aes256Gcm,
+                mac: None,
+                compression: CompressionAlgorithm::None,
+            },
+            server_to_client: Protection {
+                cipher: CipherAlgorithm::Aes128Ctr,
+                mac: Some(MacAlgorithm::HmacSha256),
+                compression: CompressionAlgorithm::None,
+            },
+            strict_kex: true,
+        };
+        assert_eq!(
+            terms.to_string(),
+            "curve25519-sha256, ssh-ed25519, aes256-gcm@openssh.com to the server and aes128-ctr \
+             with hmac-sha2-256 to the client"
+        );
+        terms.client_to_server = terms.server_to_client;
+        assert_eq!(
+            terms.to_string(),
+            "curve25519-sha256, ssh-ed25519, aes128-ctr with hmac-sha2-256"
+        );
     }
 }

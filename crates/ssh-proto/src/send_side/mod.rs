@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::algorithm::SignatureAlgorithm;
-use crate::config::{ConfigError, HostKey, TransportConfig};
+use crate::config::{ConfigError, TransportConfig};
 use crate::error::{End, Error, HostKeyError, Misuse, Stage};
-use crate::kex::{Kex, Negotiated, NegotiationReport};
+use crate::kex::{Kex, Keys, Negotiated, NegotiationReport};
 use crate::key::PublicKey;
 use crate::message::{Disconnect, DisconnectReason, ExtInfo, NewKeys, ServiceRequest, Wire};
 use crate::mux::{ChannelEvent, ChannelId, GlobalEvent, Mux};
@@ -25,7 +25,7 @@ use crate::random::Random;
 use crate::recv::Wants;
 use crate::recv_side::{RecvSide, Status};
 use crate::time::{Instant, TimeoutReason, Timer, TimerTable};
-use crate::transport::{Identification, Payload, Phase, Role, View};
+use crate::transport::{Identification, Lifetime, Payload, Phase, Role, View};
 
 /// Buffers that have been empty for so long are given back.
 const IDLE: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ impl SendSide {
     pub(crate) fn new(
         role: Role,
         config: TransportConfig,
-        host_keys: Vec<HostKey>,
+        keys: Keys,
         channel_types: Vec<String>,
         random: Box<dyn Random + Send>,
     ) -> Result<(Self, RecvSide), ConfigError> {
@@ -147,7 +147,7 @@ impl SendSide {
         let mut send = Self {
             role,
             out,
-            kex: Kex::new(role, config.clone(), host_keys, ours.clone()),
+            kex: Kex::new(role, config.clone(), keys, ours.clone()),
             mux: Mux::new(role, config.clone(), channel_types),
             timers: TimerTable::default(),
             phase: Phase::KexInit,
@@ -556,10 +556,9 @@ impl SendSide {
 
     #[inline]
     fn exchange_old_keys(&mut self) {
-        let limits = &self.config.limits;
-        let used = self.out.sealer.used();
-        let old = used.bytes >= limits.rekey_bytes || used.packets >= limits.rekey_packets;
-        if old && self.is_authenticated() {
+        let sealer = &self.out.sealer;
+        let lifetime = Lifetime::new(&self.config.limits, sealer.cipher());
+        if lifetime.is_over(sealer.used()) && self.is_authenticated() {
             self.start_kex();
         }
     }
