@@ -212,7 +212,7 @@ impl Raw {
     }
 
     /// The first of the client's names that is also the server's, once both are known.
-    fn method_name(&self) -> String {
+    pub fn method_name(&self) -> String {
         let names = |payload: &[u8]| -> Vec<String> {
             let kexinit = KexInit::decode(payload).expect("KEXINIT");
             kexinit.kex_algorithms.iter().map(str::to_owned).collect()
