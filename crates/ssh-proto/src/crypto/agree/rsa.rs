@@ -217,7 +217,9 @@ fn encode(
 fn decode(hash: HashAlgorithm, encoded: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let hash_len = hash.output_len();
     let mut encoded = Zeroizing::new(encoded.to_vec());
-    let mut good = encoded.first().map_or_else(|| Choice::from(0), |y| y.ct_eq(&0));
+    let mut good = encoded
+        .first()
+        .map_or_else(|| Choice::from(0), |y| y.ct_eq(&0));
     let (seed, block) = parts(hash, &mut encoded).ok_or(CryptoError::PeerShare)?;
     mask(hash, block, seed);
     mask(hash, seed, block);
