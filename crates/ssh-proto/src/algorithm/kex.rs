@@ -140,6 +140,11 @@ impl KexAlgorithm {
         self.facts().hash
     }
 
+    /// The name of that hash, as the names of methods have it: `sha256`.
+    pub const fn hash_name(self) -> &'static str {
+        self.facts().hash.name()
+    }
+
     /// What its messages are.
     pub(crate) const fn messages(self) -> KexMessages {
         self.facts().messages
