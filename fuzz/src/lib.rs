@@ -8,8 +8,10 @@
 mod api;
 mod bytes;
 mod cells;
+mod inflate;
 mod keys;
 mod message;
+mod methods;
 mod negotiation;
 mod packet;
 mod policy;
@@ -24,8 +26,10 @@ mod wire;
 
 pub use api::api;
 pub use bytes::{client_bytes, identification, server_bytes};
+pub use inflate::inflate;
 pub use keys::{authorized_keys, known_hosts, private_key};
 pub use message::{message_arbitrary, messages};
+pub use methods::kex_methods;
 pub use negotiation::negotiation;
 pub use packet::packets;
 pub use split::any_split;
@@ -42,7 +46,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message_arbitrary", message_arbitrary),
     ("identification", identification),
     ("packets", packets),
+    ("inflate", inflate),
     ("negotiation", negotiation),
+    ("kex_methods", kex_methods),
     ("client_bytes", client_bytes),
     ("server_bytes", server_bytes),
     ("client_valid", client_valid),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use arbitrary::Unstructured;
+use ssh_proto::fuzzing;
 use ssh_proto::message::{Message, TABLE};
 use ssh_proto::random::Random as _;
 use ssh_proto::{Client, Server};
@@ -25,6 +26,8 @@ pub fn all() -> Vec<Seed> {
     of_files(&mut seeds);
     of_misuse(&mut seeds);
     of_applications(&mut seeds);
+    of_streams(&mut seeds);
+    crate::methods::seeds(&mut |name, bytes| seeds.push(("kex_methods", name, bytes)));
     cells::all(&mut seeds);
     for (name, bytes) in [
         ("plain", &b"SSH-2.0-OpenSSH_9.9\r\n"[..]),
@@ -42,11 +45,30 @@ pub fn all() -> Vec<Seed> {
         [b"SSH-2.0-", &[b'x'; 300][..]].concat(),
     ));
     seeds.push(("wire", "each".into(), every_type()));
-    for mode in 0..16 {
-        let bytes = [&[mode, 7, 200, 1][..], &[b'x'; 120], &[mode; 12]].concat();
-        seeds.push(("packets", format!("mode_{mode}"), bytes));
-    }
+    of_packets(&mut seeds);
     seeds
+}
+
+/// Without keys and in every mode of a few: packets, packets of which one is altered, and what was
+/// sealed by nobody.
+fn of_packets(seeds: &mut Vec<Seed>) {
+    let all = fuzzing::modes();
+    let few = fuzzing::few_modes().into_iter();
+    let numbers = few.filter_map(|mode| all.iter().position(|one| *one == mode));
+    for mode in [0].into_iter().chain(numbers.map(|number| 1 + number)) {
+        let [low, high] = (mode as u16).to_le_bytes();
+        let sealed = |flip: u8| {
+            // Not bytes of a peer's own, but two payloads, each with its length.
+            let front = [low, high, 7, 2, 1, 2, 30];
+            // The size of a read, a place, and what is altered there.
+            let back = [40, 77, 0, flip];
+            [&front[..], &[b'x'; 30], &[3, 9], &[b'y'; 9], &back].concat()
+        };
+        seeds.push(("packets", format!("mode_{mode:03}"), sealed(0)));
+        seeds.push(("packets", format!("mode_{mode:03}_altered"), sealed(1)));
+        let junk = [&[low, high, 7, 0][..], &[0x5a; 1100]].concat();
+        seeds.push(("packets", format!("mode_{mode:03}_junk"), junk));
+    }
 }
 
 fn every_type() -> Vec<u8> {
@@ -117,7 +139,7 @@ const SESSION: &[u8] = &[
 ];
 
 fn of_connections(seeds: &mut Vec<Seed>) {
-    for config in [0, 1, 2, 12, 16, 32, 48, 64, 65, 128] {
+    for config in [0, 1, 2, 6, 7, 12, 14, 16, 32, 48, 64, 65, 128] {
         record::<Client, Server>(seeds, config, "client_bytes", "client_valid", 2);
         record::<Server, Client>(seeds, config, "server_bytes", "server_valid", 3);
     }
@@ -162,7 +184,7 @@ fn of_applications(seeds: &mut Vec<Seed>) {
         0x07, 0, 0, 1, 0, 3, 0x06, 0x16, 0x17, 9, 0, 0, 0, 0, 0x00, 0x10,
     ]
     .repeat(6);
-    for config in [0, 1, 8, 9, 64, 65] {
+    for config in [0, 1, 6, 8, 9, 15, 64, 65] {
         for (name, turns) in [("whole", 5), ("apart", 0xc5), ("early", 0), ("auth", 0x22)] {
             for (what, operations) in [("talk", &talk), ("odd", &odd), ("clock", &clock)] {
                 let bytes = [&[config, turns][..], &both, operations].concat();
@@ -174,6 +196,49 @@ fn of_applications(seeds: &mut Vec<Seed>) {
         let mut bytes = vec![0; 90];
         let _ = Fixed(seed).fill(&mut bytes);
         seeds.push(("negotiation", format!("random_{seed:02}"), bytes));
+    }
+}
+
+/// Compressed packets as other implementations make them, and some that nobody makes.
+fn of_streams(seeds: &mut Vec<Seed>) {
+    use flate2::{Compress, Compression, FlushCompress as Flush};
+    let payloads = [
+        b"\x5e\0\0\0\x01\0\0\0\x0cattack at dawn".to_vec(),
+        b"\x5e\0\0\0\x01\0\0\0\x0cattack at dusk".to_vec(),
+        vec![b'z'; 2000],
+        (0..=255).collect(),
+        b"the quick brown fox jumps over the lazy dog and packs his box with jugs".to_vec(),
+    ];
+    for (name, flush) in [
+        ("partial", Flush::Partial),
+        ("sync", Flush::Sync),
+        ("full", Flush::Full),
+        ("finish", Flush::Finish),
+    ] {
+        // Blocks that are stored come with any flush.
+        let levels: &[u32] = if name == "sync" { &[0, 6] } else { &[6] };
+        for &level in levels {
+            let mut stream = Compress::new(Compression::new(level), true);
+            // The largest limit.
+            let mut bytes = vec![3];
+            for payload in &payloads {
+                let mut packed = vec![0; payload.len() + 200];
+                let before = stream.total_out();
+                if stream.compress(payload, &mut packed, flush).is_err() {
+                    break;
+                }
+                packed.truncate((stream.total_out() - before) as usize);
+                bytes.extend((packed.len() as u16).to_le_bytes());
+                bytes.append(&mut packed);
+            }
+            seeds.push(("inflate", format!("{name}_{level}"), bytes));
+        }
+    }
+    // Twelve empty blocks, after authentication and before it.
+    let empty = [&[0x78, 0x9c][..], &[2, 8, 0x20, 0x80, 0].repeat(3)].concat();
+    for (name, first) in [("blocks", 2), ("blocks_before", 6)] {
+        let bytes = [&[first, empty.len() as u8, 0][..], &empty].concat();
+        seeds.push(("inflate", name.into(), bytes));
     }
 }
 

@@ -18,8 +18,8 @@ pub use transient_rsa::{TransientRsaKey, TransientRsaKeyError};
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
-use crate::recv::RECV_BUF_SIZE;
-use crate::transport::Role;
+use crate::recv::{INFLATE_AHEAD, RECV_BUF_SIZE};
+use crate::transport::{DEFLATE_MEMORY, INFLATE_MEMORY, Role, deflate_bound};
 
 /// What both roles have in common.
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ pub struct TransportConfig {
     pub guess: bool,
     /// The groups of `diffie-hellman-group-exchange-*`.
     pub group_exchange: GroupExchange,
+    /// How hard it is tried to make compressed packets small, 0 (not at all) to 9, where compression is
+    /// agreed. Default 3: on text it makes packets 5 % larger than 6 does, in half the time, and whoever
+    /// compresses for a fast link is waiting for the processor.
+    pub compression_level: u8,
     /// Bounds on everything that a peer can push on.
     pub limits: Limits,
     /// How long is waited for what.
@@ -54,6 +58,7 @@ impl TransportConfig {
             require_strict_kex: preset.requires_strict_kex(),
             guess: false,
             group_exchange: GroupExchange::default(),
+            compression_level: 3,
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }
@@ -243,6 +248,13 @@ pub struct Limits {
     ///
     /// Proved by `a_packet_after_authentication_may_be_so_long`.
     pub packet: usize,
+    /// What a compressed packet may inflate to after authentication; at least 35,000, and 1 KiB more than
+    /// `maximum_packet`. Before authentication it is `packet_before_auth`. Room for it, and 128 KiB more,
+    /// is in the [`RecvBuf`](crate::RecvBuf) from the first compressed packet on.
+    ///
+    /// Proved by `z1_a_small_packet_that_becomes_a_large_one` and
+    /// `z2_a_packet_that_inflates_to_the_limit_is_intact`.
+    pub inflated: usize,
     /// Packets received before authentication has ended.
     ///
     /// Proved by `packets_before_authentication_are_counted`.
@@ -320,7 +332,10 @@ pub struct Limits {
     /// many received end the connection, or twice `window_total` more if that is later: a peer
     /// may have filled its windows before it learns that keys are to be exchanged.
     ///
-    /// Proved by `by_bytes_in_either_direction` and
+    /// A cipher may want less of both (RFC 4344 section 3.2), and then that is what counts: with
+    /// blocks of 128 bits 32 GiB and 64 GiB, with blocks of 64 bits and with RC4 512 MiB and 1 GiB.
+    ///
+    /// Proved by `by_bytes_in_either_direction`, `p8_the_lesser_limit_wins` and
     /// `r7_a_peer_that_ignores_the_need_for_new_keys`.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).
@@ -334,6 +349,7 @@ impl Default for Limits {
         Self {
             packet_before_auth: 35_000,
             packet: 256 * 1024,
+            inflated: 256 * 1024,
             packets_before_auth: 1_000,
             bytes_before_auth: 1024 * 1024,
             channels: 256,
@@ -421,6 +437,40 @@ impl Limits {
             .saturating_add(self.requests_unanswered.saturating_mul(64))
             .saturating_add(channels.saturating_mul(2048))
             .saturating_add(MEMORY_BASE)
+    }
+
+    /// What compression in both directions takes beside [`memory`](Self::memory), and beside
+    /// [`memory_before_auth`](Self::memory_before_auth) where it begins before authentication, in bytes:
+    /// 324 KiB and a packet for what is sent, 43 KiB and the room for what packets inflate to
+    /// ([`inflated`](Self::inflated) and 128 KiB more) for what is received. None of it is there before
+    /// the first packet that is compressed.
+    ///
+    /// Proved by `no_peer_gets_more_memory_with_compression_than_the_limits_say`.
+    ///
+    /// ```
+    /// # use ssh_proto::config::Limits;
+    /// assert!(Limits::default().memory_of_compression() <= 800 * 1024);
+    /// ```
+    pub const fn memory_of_compression(&self) -> usize {
+        /// What stands before the data of a message.
+        const HEAD: usize = 1024;
+        let payload = if self.maximum_packet as usize > 32 * 1024 {
+            self.maximum_packet as usize
+        } else {
+            32 * 1024
+        };
+        let inflated = if self.inflated > self.packet_before_auth {
+            self.inflated
+        } else {
+            self.packet_before_auth
+        };
+        let packed = deflate_bound(payload.saturating_add(HEAD));
+        DEFLATE_MEMORY
+            .saturating_add(packed)
+            .saturating_add(packed.saturating_sub(payload))
+            .saturating_add(INFLATE_MEMORY)
+            .saturating_add(inflated)
+            .saturating_add(INFLATE_AHEAD)
     }
 
     /// Up to so much output requests of the application are taken: half of what is above the mark for
@@ -541,6 +591,11 @@ impl TransportConfig {
         let macs_s2c = !a.macs_server_to_client.is_empty() || aead(&a.ciphers_server_to_client);
         let compression = !a.compression_client_to_server.is_empty()
             && !a.compression_server_to_client.is_empty();
+        let compresses = a
+            .compression_client_to_server
+            .iter()
+            .chain(&a.compression_server_to_client)
+            .any(|method| !method.is_none());
         let window_floor = limits.channels as u64 * 1024;
         let rules = [
             (
@@ -550,6 +605,22 @@ impl TransportConfig {
             ),
             ("limits.packet", limits.packet >= 35_000, "is below 35000"),
             ("limits.packet", limits.packet <= MUCH, "is above 2^30"),
+            (
+                "limits.inflated",
+                (35_000..=MUCH).contains(&limits.inflated),
+                "is not 35000 to 2^30",
+            ),
+            (
+                "limits.maximum_packet",
+                !compresses
+                    || limits.maximum_packet as usize <= limits.inflated.saturating_sub(1024),
+                "does not fit into limits.inflated",
+            ),
+            (
+                "compression_level",
+                self.compression_level <= 9,
+                "is not 0 to 9",
+            ),
             (
                 "limits.maximum_packet",
                 limits.maximum_packet >= 1024,

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use std::collections::HashSet;
 
 use super::*;
-use crate::crypto::hash::HashAlgorithm;
 use crate::message::KexMessages;
 use crate::transport::Role;
 use crate::wire::NameList;
@@ -69,6 +68,39 @@ fn k10_sha1_and_md5_are_offered_only_by_name() {
     assert_eq!(group1.is_some(), cfg!(feature = "legacy"));
 }
 
+#[test]
+fn z4_compression_is_offered_only_by_name_and_before_authentication_by_no_preset_of_a_server() {
+    use CompressionAlgorithm as Compression;
+    for role in [Role::Client, Role::Server] {
+        for preset in [
+            Preset::default(),
+            Preset::for_cpu(false),
+            Preset::hardened(),
+        ] {
+            let offered = preset.algorithms(role);
+            assert_eq!(offered.compression_client_to_server, [Compression::None]);
+            assert_eq!(offered.compression_server_to_client, [Compression::None]);
+        }
+    }
+    // CVE-2026-23943.
+    let of_server = Preset::legacy().algorithms(Role::Server);
+    let expected = [Compression::None, Compression::ZlibOpenssh];
+    assert_eq!(of_server.compression_client_to_server, expected);
+    assert_eq!(of_server.compression_server_to_client, expected);
+    #[cfg(feature = "legacy")]
+    {
+        let of_client = Preset::legacy().algorithms(Role::Client);
+        let all = [
+            Compression::None,
+            Compression::ZlibOpenssh,
+            Compression::Zlib,
+        ];
+        assert_eq!(of_client.compression_server_to_client, all);
+        assert!(Compression::Zlib.is_before_authentication());
+    }
+    assert!(!Compression::ZlibOpenssh.is_before_authentication());
+}
+
 /// CVE-2002-20001: a server computes for strangers.
 #[test]
 fn k9_a_server_offers_no_finite_field_diffie_hellman_unasked() {
@@ -82,16 +114,18 @@ fn k9_a_server_offers_no_finite_field_diffie_hellman_unasked() {
     assert!(!families(Role::Client).contains(&KexMessages::Rsa));
 }
 
+/// Or its curve, by the size of which RFC 5656 section 6.2.1 chooses one.
 #[test]
 fn a_method_names_its_hash() {
     for &kex in KexAlgorithm::ALL {
-        let suffix = match kex.hash() {
-            HashAlgorithm::Sha1 => "sha1",
-            HashAlgorithm::Sha256 => "sha256",
-            HashAlgorithm::Sha384 => "sha384",
-            HashAlgorithm::Sha512 => "sha512",
+        // Of ECDH over a curve it goes with the curve (RFC 5656 section 6.2.1).
+        let (hash, curve) = match kex.hash_name() {
+            "sha256" => ("sha256", "ecdh-sha2-nistp256"),
+            "sha384" => ("sha384", "ecdh-sha2-nistp384"),
+            "sha512" => ("sha512", "ecdh-sha2-nistp521"),
+            other => (other, ""),
         };
-        assert!(kex.name().contains(suffix));
+        assert!(kex.name().contains(hash) || kex.name() == curve, "{kex}");
     }
 }
 

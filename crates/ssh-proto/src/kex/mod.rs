@@ -18,6 +18,8 @@
 //! and puts the next one in; a state that fails leaves `Idle` behind and the connection ends.
 
 mod derive;
+#[cfg(test)]
+mod full_set;
 mod method;
 pub(crate) mod negotiate;
 mod offer;
@@ -416,6 +418,9 @@ impl Kex {
         out.transport(&NewKeys);
         if !out.has_failed() {
             out.sealer.switch(sealing, self.reset());
+            let compression = terms.sent_by(self.role).compression;
+            out.sealer
+                .compress(compression, self.config.compression_level);
         }
         self.host_key = Some(key);
         self.negotiated = Some(terms);

@@ -59,7 +59,8 @@ impl NegotiationReport {
         let mut all: Vec<Remedy> = Vec::new();
         let failures = self.failures();
         for failed in failures.filter(|failed| !self.needs_no_mac(failed.slot)) {
-            let remedy = failed.slot.remedy(self.role, &failed.theirs);
+            let useless = self.useless(failed.slot);
+            let remedy = failed.slot.remedy(self.role, &failed.theirs, &useless);
             match all.last().and_then(|last| last.together(remedy)) {
                 Some(both) => {
                     all.pop();
@@ -80,15 +81,36 @@ impl NegotiationReport {
         };
         self.failures()
             .find(|failed| failed.slot == cipher)
-            .and_then(|failed| strongest::<CipherAlgorithm>(&failed.theirs))
+            .and_then(|failed| strongest::<CipherAlgorithm>(&failed.theirs, &self.useless(cipher)))
             .is_some_and(CipherAlgorithm::is_aead)
+    }
+
+    /// Ciphers that do not help in this slot, though the peer may have them there: those that have to
+    /// be among its MACs too and are not.
+    fn useless(&self, slot: Slot) -> Vec<&'static str> {
+        let macs = match slot {
+            Slot::CipherClientToServer => Slot::MacClientToServer,
+            Slot::CipherServerToClient => Slot::MacServerToClient,
+            _ => return Vec::new(),
+        };
+        let macs = self.slots.iter().find(|report| report.slot == macs);
+        let is_there = |name: &str| {
+            macs.is_some_and(|macs| macs.theirs.split(',').any(|theirs| theirs == name))
+        };
+        let ciphers = CipherAlgorithm::ALL.iter();
+        ciphers
+            .filter(|cipher| cipher.is_mac_too() && !is_there(cipher.name()))
+            .map(|cipher| cipher.name())
+            .collect()
     }
 }
 
-/// Of the peer's names the one that is thought best of here.
-fn strongest<A: Algorithm>(theirs: &str) -> Option<A> {
+/// Of the peer's names the one that is thought best of here, those that are `useless` left out.
+fn strongest<A: Algorithm>(theirs: &str, useless: &[&str]) -> Option<A> {
     let known = theirs.split(',').filter_map(A::from_name);
-    known.min_by_key(|one| (one.standing(), *one))
+    known
+        .filter(|one| !useless.contains(&one.name()))
+        .min_by_key(|one| (one.standing(), *one))
 }
 
 impl Slot {
@@ -107,25 +129,25 @@ impl Slot {
     }
 
     /// What would help where the peer's names are these.
-    fn remedy(self, role: Role, theirs: &str) -> Remedy {
+    fn remedy(self, role: Role, theirs: &str, useless: &[&str]) -> Remedy {
         match self {
-            Self::Kex => self.among::<KexAlgorithm>(role, theirs),
-            Self::HostKey => self.among::<SignatureAlgorithm>(role, theirs),
+            Self::Kex => self.among::<KexAlgorithm>(role, theirs, useless),
+            Self::HostKey => self.among::<SignatureAlgorithm>(role, theirs, useless),
             Self::CipherClientToServer | Self::CipherServerToClient => {
-                self.among::<CipherAlgorithm>(role, theirs)
+                self.among::<CipherAlgorithm>(role, theirs, useless)
             }
             Self::MacClientToServer | Self::MacServerToClient => {
-                self.among::<MacAlgorithm>(role, theirs)
+                self.among::<MacAlgorithm>(role, theirs, useless)
             }
             Self::CompressionClientToServer | Self::CompressionServerToClient => {
-                self.among::<CompressionAlgorithm>(role, theirs)
+                self.among::<CompressionAlgorithm>(role, theirs, useless)
             }
         }
     }
 
-    fn among<A: Algorithm>(self, role: Role, theirs: &str) -> Remedy {
+    fn among<A: Algorithm>(self, role: Role, theirs: &str, useless: &[&str]) -> Remedy {
         let list = self.list();
-        if let Some(best) = strongest::<A>(theirs) {
+        if let Some(best) = strongest::<A>(theirs, useless) {
             let (name, standing) = (best.name(), best.standing());
             return match (self, role) {
                 (Self::HostKey, Role::Server) => Remedy::HostKey { name, standing },

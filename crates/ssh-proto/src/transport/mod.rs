@@ -1,19 +1,23 @@
 //! RFC 4253: identification, packets, and what may arrive when.
 //!
 //! ```text
-//!   received bytes -> ExpectIdentification -> Opener -> Gate -> RecvSide / kex / auth / mux
-//!   messages       -> SendBuf -> Sealer -> bytes to send
+//!   received bytes -> ExpectIdentification -> Opener (-> Inflater) -> Gate -> RecvSide / kex / auth / mux
+//!   messages       -> SendBuf -> Sealer (and Deflater) -> bytes to send
 //! ```
 
+mod compression;
 mod gate;
 mod ident;
+mod lifetime;
 mod opener;
 mod sealer;
 
+pub(crate) use compression::{DEFLATE_MEMORY, INFLATE_MEMORY, Inflater, deflate_bound};
 pub use gate::Role;
 pub(crate) use gate::{Phase, Verdict, View};
 pub use ident::Identification;
 pub(crate) use ident::{ExpectIdentification, Line};
+pub(crate) use lifetime::Lifetime;
 pub(crate) use opener::{Opener, Packet, Payload, ResetSequence};
 pub(crate) use sealer::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
 

@@ -143,6 +143,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn q8_a_number_is_shown_as_its_size() {
+        let shown = alloc::format!("{:?}", Mpint::from_unsigned(&[0, 1, 0x23]));
+        assert_eq!(shown, "Mpint(9 bits)");
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read_back(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {

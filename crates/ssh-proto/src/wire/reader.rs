@@ -168,6 +168,8 @@ impl core::error::Error for WireError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -199,5 +201,21 @@ mod tests {
         assert_eq!(r.clone().finish(), Err(WireError::TrailingBytes));
         assert_eq!(r.boolean(), Ok(true));
         assert_eq!(r.finish(), Ok(()));
+    }
+
+    #[test]
+    fn every_error_says_what_it_is() {
+        for (error, text) in [
+            (WireError::Truncated, "past the end"),
+            (WireError::TrailingBytes, "follow the last field"),
+            (WireError::MpintNotMinimal, "leading bytes"),
+            (WireError::MpintNegative, "negative"),
+            (WireError::NameInvalid, "invalid name"),
+            (WireError::NotUtf8, "UTF-8"),
+            (WireError::MessageNumber, "not a message"),
+            (WireError::Length, "another size"),
+        ] {
+            assert!(error.to_string().contains(text), "{error}");
+        }
     }
 }

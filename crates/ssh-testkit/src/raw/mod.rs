@@ -5,7 +5,7 @@
 //! derivation and signatures are written anew here on other primitives, so that whenever a
 //! connection comes up two implementations have agreed. One suite: `curve25519-sha256`,
 //! `ssh-ed25519`, `aes256-gcm@openssh.com`; of key exchange every other family as well, if the offer
-//! names it first ([`Family`]).
+//! names it first ([`Family`]). Compression, where it is offered, is that of zlib-rs.
 //!
 //! [`Bench`] puts one under each nose: a client or a server of `ssh-proto` is brought to a
 //! [`Stage`] and then sent something. [`Middle`] puts two of them between a client and a server.
@@ -17,16 +17,19 @@ mod feeding;
 mod meddler;
 mod middle;
 mod packet;
+mod packing;
 
 use agreement::{Agreement, HashName};
 pub use agreement::{Family, Group, RsaNumbers, rsa_blob};
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 pub use duel::{Duel, Fighter};
 pub use feeding::in_every_way;
+pub use flate2::FlushCompress;
 pub use meddler::{Change, Meddler};
 pub use middle::{Leg, Middle};
 use num_bigint::BigUint;
 pub use packet::{Framing, Gcm};
+use packing::Packing;
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use ssh_proto::Role;
 use ssh_proto::message::{KexInit, NewKeys, Wire, number};
@@ -134,6 +137,9 @@ pub struct Raw {
     pub secrets: Vec<Vec<u8>>,
     /// Changes what a server's reply says, after it was signed.
     pub edit: Option<Edit>,
+    /// How a compressed packet ends.
+    pub flush: FlushCompress,
+    packing: Packing,
     /// The sizes that a client asks for in group exchange: min, n, max.
     pub asks: [u32; 3],
     /// The group of a server in group exchange.
@@ -170,6 +176,8 @@ impl Raw {
             meddler: None,
             secrets: Vec::new(),
             edit: None,
+            flush: FlushCompress::Partial,
+            packing: Packing::new(),
             asks: [2048, 2048, 8192],
             group: Group::group14(),
             rsa: None,
@@ -212,7 +220,10 @@ impl Raw {
             (Some(theirs), Role::Server) => (theirs, ours),
         };
         let agreed = client.iter().find(|name| server.contains(name));
-        agreed.or(client.first()).cloned().unwrap_or_default()
+        agreed
+            .or_else(|| client.first())
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn hash(&self) -> HashName {
@@ -266,7 +277,19 @@ impl Raw {
     /// Sends a payload in a packet that breaks a rule, protected as it should be.
     pub fn framed(&mut self, payload: &[u8], framing: Framing) {
         self.last = payload.to_vec();
-        let packet = packet::seal(payload, framing, self.sealing.as_mut());
+        let packed = self.packing.pack(payload, self.flush);
+        self.sealed(&packed, framing);
+        self.packing.sent(payload, self.role, &self.offer.lists);
+    }
+
+    /// Sends what a payload was compressed to, right or wrong. The stream of this side knows nothing of
+    /// it.
+    pub fn packed(&mut self, packed: &[u8]) {
+        self.sealed(packed, Framing::Proper);
+    }
+
+    fn sealed(&mut self, packed: &[u8], framing: Framing) {
+        let packet = packet::seal(packed, framing, self.sealing.as_mut());
         self.out.extend_from_slice(&packet);
         self.send_seq = self.send_seq.wrapping_add(1);
     }
@@ -329,7 +352,10 @@ impl Raw {
         }
         while let Some(payload) = packet::open(&mut self.input, self.opening.as_mut()) {
             self.recv_seq = self.recv_seq.wrapping_add(1);
+            let payload = self.packing.unpack(payload);
             self.follow(&payload);
+            self.packing
+                .received(&payload, self.role, &self.offer.lists);
             self.got.push(payload);
         }
     }

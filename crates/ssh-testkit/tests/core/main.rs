@@ -1,7 +1,10 @@
 //! The core as a whole, in memory: both roles, simulated links, virtual time, hostile peers. One
 //! program, because linking is most of what a test of this crate costs.
 
+mod algorithms;
 mod channel_model;
+mod channels;
+mod compressed;
 mod deadlines;
 mod deadlock_model;
 mod determinism;
@@ -14,8 +17,10 @@ mod halves;
 mod hostile;
 mod injection;
 mod limits;
+mod login;
 mod oracle;
 mod rekey;
+mod requests;
 mod round_trips;
 mod rows;
 mod session;

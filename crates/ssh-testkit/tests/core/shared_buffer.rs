@@ -1,8 +1,10 @@
 //! Any number of connections over one receive buffer.
 
-use ssh_proto::algorithm::KexAlgorithm;
+use ssh_proto::algorithm::{CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::config::ClientConfig;
+use ssh_proto::message::Ignore;
 use ssh_proto::{Carry, Client, Instant, Peer, RecvBuf, Server, Wants};
+use ssh_testkit::raw::{Bench, Stage, Subject};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{Auth, Echo, Script, Session, pattern, server_config};
 
@@ -93,7 +95,7 @@ fn deliver(peer: &mut impl Peer, inbox: &mut Vec<u8>) {
     peer.consume_output(n);
 }
 
-fn run(connections: usize, size: usize) {
+fn run(connections: usize, size: usize, compression: CompressionAlgorithm) {
     let mut random = SeededRandom::new(11);
     let mut rx = RecvBuf::new();
     let mut seats: Vec<(Seat<Client>, Script, Seat<Server>, Echo)> = (0..connections)
@@ -101,8 +103,13 @@ fn run(connections: usize, size: usize) {
             let mut config = ClientConfig::default();
             config.transport.algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
             let seed = n as u64;
+            let mut of_server = server_config();
+            for t in [&mut config.transport, &mut of_server.transport] {
+                t.algorithms.compression_client_to_server = vec![compression];
+                t.algorithms.compression_server_to_client = vec![compression];
+            }
+            let server = Server::new(of_server, Box::new(SeededRandom::new(!seed)));
             let client = Client::new(config, Box::new(SeededRandom::new(seed))).expect("client");
-            let server = Server::new(server_config(), Box::new(SeededRandom::new(!seed)));
             let sends = vec![pattern(size, n as u8), pattern(size / 3, !(n as u8))];
             let auth = [Auth::Both, Auth::Outside, Auth::NoneFirst][n % 3];
             let Session {
@@ -132,8 +139,10 @@ fn run(connections: usize, size: usize) {
         turns += 1;
         assert!(turns < 3_000_000, "no end");
     }
-    // One packet and what was read behind it.
-    assert!(most <= 64 * 1024, "the buffer grew to {most}");
+    // One packet and what was read behind it, and what packets inflate to.
+    let room = if compression.is_none() { 0 } else { 384 * 1024 };
+    assert!(most <= 64 * 1024 + room, "the buffer grew to {most}");
+    assert!(most >= room, "nothing was compressed");
     assert!(idle > turns / 40, "between packets nothing is carried");
     for (_, script, _, _) in &seats {
         script.check();
@@ -142,10 +151,43 @@ fn run(connections: usize, size: usize) {
 
 #[test]
 fn five_hundred_connections_over_one_buffer() {
-    run(500, 3_000);
+    run(500, 3_000, CompressionAlgorithm::None);
 }
 
 #[test]
 fn twenty_busy_connections_over_one_buffer() {
-    run(20, 200_000);
+    run(20, 200_000, CompressionAlgorithm::None);
+}
+
+/// The room for what inflates is shared as well, and lent to one connection at a time.
+#[test]
+fn connections_that_compress_over_one_buffer() {
+    run(20, 30_000, CompressionAlgorithm::ZlibOpenssh);
+    run(20, 30_000, CompressionAlgorithm::Zlib);
+}
+
+/// What a buffer is loaded for: at first a byte, then what tells a packet's length, then all of it.
+#[test]
+fn the_packet_at_the_front_is_needed_whole() {
+    fn check<P: Subject>(block: usize, stage: Stage) {
+        let mut bench = Bench::<P>::at(stage, true);
+        assert_eq!(bench.peer.need(), block);
+        bench.raw.message(&Ignore { data: &[1; 1000] });
+        let packet = bench.raw.take_output();
+        let (first, rest) = packet.split_at(block);
+        bench.raw.bytes(first);
+        bench.turn();
+        assert_eq!(bench.peer.need(), packet.len(), "{stage:?}");
+        assert_eq!(bench.peer.wants(), Wants::Bytes(rest.len()));
+        bench.raw.bytes(rest);
+        bench.turn();
+        assert_eq!(bench.peer.need(), block);
+    }
+    let line = Bench::<Client>::at(Stage::Line, true);
+    assert_eq!(line.peer.need(), 1);
+    // Eight bytes without keys, and the length alone where it is not encrypted.
+    check::<Client>(8, Stage::KexInit);
+    check::<Server>(8, Stage::KexInit);
+    check::<Client>(4, Stage::Connected);
+    check::<Server>(4, Stage::Connected);
 }

@@ -16,10 +16,10 @@ use ssh_blocking::{FixedUsers, Login, Required, Trust};
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::openssh::{Limits, Protection};
 use ssh_keys::{KeyPair, PublicKeyLine, SigningKey};
-use ssh_proto::algorithm::KexAlgorithm;
+use ssh_proto::algorithm::{Algorithms, CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::{ClientConfig, HostKey, Methods, ServerConfig};
-use ssh_proto::fuzzing::Packets;
+use ssh_proto::fuzzing::{self, Packets};
 use ssh_proto::key::PrivateKey;
 use ssh_proto::message::UserauthSuccess;
 use ssh_proto::message::{AuthMethod, Ignore, ServiceAccept, ServiceRequest, UserauthRequest};
@@ -27,7 +27,7 @@ use ssh_proto::random::{Random, RandomError};
 use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::wire::{Reader, Sink};
 use ssh_proto::{Client, Instant, Peer, RecvBuf, Role, Server, Wants};
-use ssh_testkit::alloc::{Watch, unwatched, watch};
+use ssh_testkit::alloc::{Left, Watch, left_behind, unwatched, watch};
 use ssh_testkit::raw::{Family, Group, Raw, key_blob, sign};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{rsa_numbers, transient_rsa};
@@ -64,18 +64,40 @@ enum Shown {
     Key,
 }
 
+/// What is agreed on.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    kex: KexAlgorithm,
+    compression: CompressionAlgorithm,
+}
+
+impl Terms {
+    const fn kex(kex: KexAlgorithm) -> Self {
+        Self {
+            kex,
+            compression: CompressionAlgorithm::None,
+        }
+    }
+
+    fn narrow(self, algorithms: &mut Algorithms) {
+        algorithms.kex = vec![self.kex];
+        algorithms.compression_client_to_server = vec![self.compression];
+        algorithms.compression_server_to_client = vec![self.compression];
+    }
+}
+
 trait Subject: Peer + Sized {
     const ROLE: Role;
-    fn make(kex: KexAlgorithm, random: Told) -> Self;
+    fn make(terms: Terms, random: Told) -> Self;
     fn on(&mut self, event: Self::Event<'_>, shown: Shown);
 }
 
 impl Subject for Client {
     const ROLE: Role = Role::Client;
 
-    fn make(kex: KexAlgorithm, random: Told) -> Self {
+    fn make(terms: Terms, random: Told) -> Self {
         let mut config = ClientConfig::default();
-        config.transport.algorithms.kex = vec![kex];
+        terms.narrow(&mut config.transport.algorithms);
         config.transport.group_exchange.preferred = 2048;
         Self::new(config, Box::new(random)).unwrap()
     }
@@ -103,9 +125,9 @@ impl Subject for Client {
 impl Subject for Server {
     const ROLE: Role = Role::Server;
 
-    fn make(kex: KexAlgorithm, random: Told) -> Self {
+    fn make(terms: Terms, random: Told) -> Self {
         let mut config = ServerConfig::default();
-        config.transport.algorithms.kex = vec![kex];
+        terms.narrow(&mut config.transport.algorithms);
         // It outlives the watch, as that of a server outlives its connections.
         config.transient_rsa = Some(unwatched(transient_rsa));
         let key = PrivateKey::from_ed25519_seed(&HOST_SEED);
@@ -167,17 +189,20 @@ fn steps<P: Subject>(kex: KexAlgorithm) -> Vec<Step> {
 }
 
 impl<P: Subject> Run<P> {
-    fn new(kex: KexAlgorithm, shown: Shown) -> Self {
+    fn new(terms: Terms, shown: Shown) -> Self {
         let given = unwatched(Arc::default);
         let random = Told(SeededRandom::new(5), Arc::clone(&given));
         let raw = unwatched(|| {
             let mut raw = Raw::new(P::ROLE.peer(), true);
-            raw.offer.lists[0] = raw.offer.lists[0].replace("curve25519-sha256", kex.name());
+            raw.offer.lists[0] = raw.offer.lists[0].replace("curve25519-sha256", terms.kex.name());
+            for slot in [6, 7] {
+                raw.offer.lists[slot] = terms.compression.name().to_owned();
+            }
             raw.rsa = Some(rsa_numbers());
             raw
         });
         Self {
-            peer: Box::new(P::make(kex, random)),
+            peer: Box::new(P::make(terms, random)),
             raw,
             rx: RecvBuf::new(),
             shown,
@@ -340,10 +365,10 @@ fn exponents(raw: &Raw, given: &[[u8; 32]]) -> Vec<[u8; 32]> {
     all
 }
 
-fn session<P: Subject>(kex: KexAlgorithm, shown: Shown, count: usize) -> Secrets {
-    let mut run = Run::<P>::new(kex, shown);
+fn session<P: Subject>(terms: Terms, shown: Shown, count: usize) -> Secrets {
+    let mut run = Run::<P>::new(terms, shown);
     run.turn();
-    let steps = unwatched(|| steps::<P>(kex));
+    let steps = unwatched(|| steps::<P>(terms.kex));
     for &step in &steps[..count] {
         run.step(step);
     }
@@ -419,16 +444,17 @@ fn all(kex: KexAlgorithm, secrets: &Secrets) -> Watch {
     watch
 }
 
-fn q3<P: Subject>(kex: KexAlgorithm, ways: &[Shown]) {
+fn q3<P: Subject>(terms: Terms, ways: &[Shown]) {
     let _alone = alone();
+    let kex = terms.kex;
     let count = steps::<P>(kex).len();
     for &shown in ways {
-        let secrets = unwatched(|| session::<P>(kex, shown, count));
+        let secrets = unwatched(|| session::<P>(terms, shown, count));
         assert_eq!((secrets.derived.len(), secrets.given.len()), (2 * 7, 3));
         // Cut off wherever it is.
         for steps in 0..=count {
             let watch = all(kex, &secrets);
-            let same = session::<P>(kex, shown, steps);
+            let same = session::<P>(terms, shown, steps);
             let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
             drop(watch);
             assert!(secrets.derived.starts_with(&same.derived), "{steps}");
@@ -436,7 +462,7 @@ fn q3<P: Subject>(kex: KexAlgorithm, ways: &[Shown]) {
             let role = P::ROLE;
             assert_eq!(
                 hits, 0,
-                "{role:?} {kex} {shown:?} {steps}: {which:?} in {size:?}"
+                "{role:?} {terms:?} {shown:?} {steps}: {which:?} in {size:?}"
             );
         }
     }
@@ -447,12 +473,12 @@ const WAYS: [Shown; 3] = [Shown::Password, Shown::NewPassword, Shown::Key];
 
 #[test]
 fn q3_a_client_leaves_no_secret_in_freed_memory() {
-    q3::<Client>(CURVE, &WAYS);
+    q3::<Client>(Terms::kex(CURVE), &WAYS);
 }
 
 #[test]
 fn q3_a_server_leaves_no_secret_in_freed_memory() {
-    q3::<Server>(CURVE, &WAYS);
+    q3::<Server>(Terms::kex(CURVE), &WAYS);
 }
 
 /// K and the exponents of Diffie-Hellman, in whatever form the arithmetic has them.
@@ -462,15 +488,27 @@ fn q3_diffie_hellman_leaves_no_secret_in_freed_memory() {
         KexAlgorithm::DiffieHellmanGroup14Sha256,
         KexAlgorithm::DiffieHellmanGroupExchangeSha256,
     ] {
-        q3::<Client>(kex, &[Shown::Password]);
-        q3::<Server>(kex, &[Shown::Password]);
+        q3::<Client>(Terms::kex(kex), &[Shown::Password]);
+        q3::<Server>(Terms::kex(kex), &[Shown::Password]);
     }
 }
 
 #[test]
 fn q3_rsa_key_exchange_leaves_no_secret_in_freed_memory() {
-    q3::<Client>(KexAlgorithm::Rsa2048Sha256, &[Shown::Password]);
-    q3::<Server>(KexAlgorithm::Rsa2048Sha256, &[Shown::Password]);
+    let terms = Terms::kex(KexAlgorithm::Rsa2048Sha256);
+    q3::<Client>(terms, &[Shown::Password]);
+    q3::<Server>(terms, &[Shown::Password]);
+}
+
+/// The windows of both streams hold a password, and so does what is inflated.
+#[test]
+fn q3_windows_of_compression_leave_no_secret_in_freed_memory() {
+    let terms = Terms {
+        compression: CompressionAlgorithm::Zlib,
+        ..Terms::kex(CURVE)
+    };
+    q3::<Client>(terms, &WAYS);
+    q3::<Server>(terms, &WAYS);
 }
 
 /// The same scan finds each of these secrets if somebody makes a copy and forgets it.
@@ -479,7 +517,7 @@ fn q3_a_copy_that_is_not_wiped_is_found() {
     let _alone = alone();
     for kex in [CURVE, KexAlgorithm::DiffieHellmanGroup14Sha256] {
         let count = steps::<Client>(kex).len();
-        let secrets = unwatched(|| session::<Client>(kex, Shown::Password, count));
+        let secrets = unwatched(|| session::<Client>(Terms::kex(kex), Shown::Password, count));
         let watch = all(kex, &secrets);
         let all = unwatched(|| patterns(kex, &secrets));
         for (number, secret) in all.iter().enumerate() {
@@ -493,24 +531,30 @@ fn q3_a_copy_that_is_not_wiped_is_found() {
     }
 }
 
-/// In this many modes there is no cipher or an AEAD; in those behind them AES-CTR and a MAC.
-const WITHOUT_MAC: usize = 4;
-
-#[test]
-fn q3_the_keys_of_an_aead_are_not_in_freed_memory() {
-    modes(0..WITHOUT_MAC);
+/// The modes of [`Packets`], each with a name: every cipher in either order, and every MAC.
+fn few_modes() -> impl Iterator<Item = (usize, String)> {
+    let all = fuzzing::modes();
+    fuzzing::few_modes().into_iter().map(move |mode| {
+        let number = all.iter().position(|one| *one == mode).unwrap();
+        (1 + number, format!("{mode:?}"))
+    })
 }
 
-#[test]
-fn q3_the_keys_of_a_counter_mode_are_not_in_freed_memory() {
-    modes(WITHOUT_MAC..Packets::modes());
+/// Packets go both ways, as they do in a connection.
+fn exchange(packets: &mut Packets) {
+    for n in 0..3 {
+        let mut sealed = packets.seal(&[n; 2000]).unwrap();
+        let opened = packets.open(&mut sealed, 35_000).unwrap();
+        unwatched(move || drop((sealed, opened)));
+    }
 }
 
 /// The keys of a cipher and its MAC, as they lie in a connection.
-fn modes(modes: std::ops::Range<usize>) {
+#[test]
+fn q3_the_keys_of_packets_are_not_in_freed_memory() {
     let _alone = alone();
     // Another key for each: what the use of one leaves on the stack is not asked about here.
-    for (mode, seed) in modes.zip(0xa7..) {
+    for ((mode, name), seed) in few_modes().zip(0xa7..) {
         let watch = watch(&[seed; 16]);
         // Keys of HMAC, and what they are in the middle of it (RFC 2104 section 2).
         let mac = seed ^ 0x55;
@@ -518,14 +562,60 @@ fn modes(modes: std::ops::Range<usize>) {
             watch.also(&[byte; 16]);
         }
         let mut packets = Box::new(Packets::new(mode, seed).unwrap());
-        for n in 0..3 {
-            let mut sealed = packets.seal(&[n; 100]).unwrap();
-            packets.open(&mut sealed, 35_000).unwrap();
-        }
+        exchange(&mut packets);
         drop(black_box(packets));
         let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
-        assert_eq!(hits, 0, "mode {mode}: {which:?} in {size:?}");
+        assert_eq!(hits, 0, "{name}: {which:?} in {size:?}");
     }
+}
+
+/// What is left of keys that are in use, in the blocks of memory that they lay in.
+fn left_of(mode: usize, seed: u8) -> Vec<Left> {
+    let packets = || {
+        let mut packets = Box::new(Packets::new(mode, seed).unwrap());
+        exchange(&mut packets);
+        drop(black_box(packets));
+    };
+    left_behind(packets).1
+}
+
+/// Key schedules, tables and intermediate keys are all that a key is turned into: whatever it was, the
+/// same is left of it.
+#[test]
+fn q3_what_is_left_of_the_keys_of_packets_is_the_same_for_every_key() {
+    let _alone = alone();
+    for (mode, name) in few_modes() {
+        // What a key has nothing to do with may differ as well: addresses in the memory.
+        let again = [
+            left_of(mode, 0x31),
+            left_of(mode, 0x31),
+            left_of(mode, 0x31),
+        ];
+        let other = left_of(mode, 0x9d);
+        let count = other.len();
+        assert!(
+            count >= 5 && again.iter().all(|left| left.len() == count),
+            "{name}"
+        );
+        let mut alike = 0;
+        for (n, left) in other.iter().enumerate() {
+            let [first, rest @ ..] = again.each_ref().map(|left| left[n]);
+            if rest == [first; 2] {
+                assert_eq!(*left, first, "{name}: block {n}");
+                alike += 1;
+            }
+        }
+        assert!(alike + 4 >= count, "{name}: {alike} of {count}");
+    }
+}
+
+/// The same comparison notices a copy that is not wiped.
+#[test]
+fn q3_a_key_that_is_left_behind_is_another_one_each_time() {
+    let _alone = alone();
+    let left = |key: u8| left_behind(|| drop(black_box(vec![key; 40]))).1;
+    assert_eq!(left(1), left(1));
+    assert_ne!(left(1), left(2));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::{
     crypto::{
         CryptoError,
         hash::{Hash, HashAlgorithm},
+        memo::remembered,
     },
     random::{Purpose, Streams},
     wire::{Mpint, Reader, Sink as _},
@@ -174,6 +175,11 @@ impl Modulus {
 
     /// `base^exponent mod n`, as long as the words of `n`. The time depends on the lengths alone.
     fn power(&self, base: &[u8], exponent: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        remembered!("RSA", [&self.params.modulus().as_ref().to_be_bytes(), base, exponent];
+            self.compute(base, exponent))
+    }
+
+    fn compute(&self, base: &[u8], exponent: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let number = |bytes: &[u8], bits| {
             BoxedUint::from_be_slice(bytes, bits).map_err(|_| CryptoError::Internal)
         };
@@ -217,7 +223,9 @@ fn encode(
 fn decode(hash: HashAlgorithm, encoded: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let hash_len = hash.output_len();
     let mut encoded = Zeroizing::new(encoded.to_vec());
-    let mut good = encoded.first().map_or(Choice::from(0), |y| y.ct_eq(&0));
+    let mut good = encoded
+        .first()
+        .map_or_else(|| Choice::from(0), |y| y.ct_eq(&0));
     let (seed, block) = parts(hash, &mut encoded).ok_or(CryptoError::PeerShare)?;
     mask(hash, block, seed);
     mask(hash, seed, block);

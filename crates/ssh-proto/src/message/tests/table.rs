@@ -1,12 +1,14 @@
 //! The table against the numbers that the RFCs list.
 
 use alloc::{format, vec::Vec};
+use core::error::Error;
 
 use crate::message::Direction::{Both, ClientToServer, ServerToClient};
 use crate::message::{
     AuthMessages, Context, DecodeErrorKind, DisconnectReason, KexMessages, Message, Phase, TABLE,
     TerminalMode, direction, name, phase,
 };
+use crate::wire::WireError;
 
 /// RFC 4250 section 4.1.2, RFC 4252 sections 7 and 8, RFC 4253 section 8, RFC 4256 section 5,
 /// RFC 4419 section 5, RFC 4432 section 7, RFC 5656 section 7.1, RFC 8308 section 4.1, OpenSSH PROTOCOL 1.9.
@@ -175,6 +177,30 @@ fn the_context_decides_what_a_number_means() {
     }
     let error = Message::decode(b"\x3d\0\0\0\0", Context::auth(AuthMessages::Publickey));
     assert_eq!(error.unwrap_err().kind(), DecodeErrorKind::OutOfContext);
+}
+
+#[test]
+fn an_error_names_the_message_that_was_meant() {
+    for info in TABLE {
+        let Err(error) = Message::decode(&[info.number], info.needs.into()) else {
+            // It may be empty.
+            assert!(
+                matches!(info.number, 21 | 52 | 8 | 81 | 82),
+                "{}",
+                info.name
+            );
+            continue;
+        };
+        assert_eq!(error.name(), Some(info.name));
+        assert_eq!(
+            format!("{error}"),
+            format!("{}: a field reaches past the end of the data", info.name)
+        );
+        let source = error.source().expect("what is wrong with it");
+        assert_eq!(source.downcast_ref(), Some(&WireError::Truncated));
+    }
+    let unknown = Message::decode(&[255], Context::NONE).unwrap_err();
+    assert!(unknown.source().is_none() && unknown.name().is_none());
 }
 
 #[test]

@@ -22,18 +22,30 @@ mod schedules;
 mod sources;
 mod splits;
 
-use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use ssh_proto::algorithm::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_testkit::sim::{Auth, RekeyAt, Session, pattern, server_config};
 
-/// One of each family, and the two MACs that do not cover the ciphertext.
-const MODES: [(CipherAlgorithm, MacAlgorithm); 5] = [
+/// One of each family and each order, with MACs of every kind.
+const MODES: [(CipherAlgorithm, MacAlgorithm); 10] = [
     (CipherAlgorithm::Aes256Gcm, MacAlgorithm::HmacSha256),
     (CipherAlgorithm::ChaCha20Poly1305, MacAlgorithm::HmacSha256),
     (CipherAlgorithm::Aes128Ctr, MacAlgorithm::HmacSha256Etm),
     (CipherAlgorithm::Aes192Ctr, MacAlgorithm::HmacSha512),
     (CipherAlgorithm::Aes256Ctr, MacAlgorithm::HmacSha512Etm),
+    (CipherAlgorithm::TdesCbc, MacAlgorithm::HmacSha1),
+    (CipherAlgorithm::Aes128Cbc, MacAlgorithm::Umac128Etm),
+    (CipherAlgorithm::Arcfour128, MacAlgorithm::HmacMd5_96),
+    (CipherAlgorithm::Cast128Cbc, MacAlgorithm::Umac64),
+    (CipherAlgorithm::AeadAes128Gcm, MacAlgorithm::HmacSha256),
 ];
+
+/// The first of them, with compression from the end of authentication on.
+const PACKED: usize = MODES.len();
+/// How many there are with that one.
+const COUNT: usize = MODES.len() + 1;
 
 /// Everything that a session has, in few bytes: a password and then a key, three channels with data
 /// both ways, standard error, an exit status, new keys in the middle of it, and the end.
@@ -59,7 +71,25 @@ fn configs(cipher: CipherAlgorithm, mac: MacAlgorithm) -> (ClientConfig, ServerC
     (client, server)
 }
 
+/// Whether nothing vouches for a length before all of its packet is there.
+fn is_encrypt_and_mac(mode: usize) -> bool {
+    // That with compression is the first of them.
+    let (cipher, mac) = MODES[mode % PACKED];
+    !cipher.is_aead() && !mac.is_etm()
+}
+
 fn mode_configs(mode: usize) -> (ClientConfig, ServerConfig) {
-    let (cipher, mac) = MODES[mode];
-    configs(cipher, mac)
+    let (cipher, mac) = MODES[mode % PACKED];
+    let (mut client, mut server) = configs(cipher, mac);
+    if mode == PACKED {
+        for t in [&mut client.transport, &mut server.transport] {
+            compress(&mut t.algorithms);
+        }
+    }
+    (client, server)
+}
+
+fn compress(algorithms: &mut ssh_proto::algorithm::Algorithms) {
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
 }

@@ -4,11 +4,6 @@
 /// The id, and what is lacking.
 #[rustfmt::skip]
 pub(super) const OPEN: &[(&str, &str)] = &[
-    ("P1", "CBC, which does not exist here"),
-    ("P6", "CBC, which does not exist here"),
-    ("N6", "there is no compression to differ in"),
-    ("K6", "there is no ECDH over the NIST curves; points of host keys are checked"),
-    ("K7", "there is no sntrup761x25519"),
     ("H13", "there are no certificates"),
     ("H15", "there are no updates of host keys"),
     ("A10", "there are no security keys"),
@@ -18,15 +13,10 @@ pub(super) const OPEN: &[(&str, &str)] = &[
     ("A7", "signatures bound to the host key (publickey-hostbound-v00), which do not exist here"),
     ("C1", "success after keyboard-interactive without prompts, which does not exist here"),
     ("C2", "success in the middle of keyboard-interactive, which does not exist here"),
-    ("R8", "there is no compression whose state would have to begin anew"),
     ("F5", "PuTTY's and PKCS#8 files, which are not read here"),
     ("X17", "signals where the command is forced: there are no forced commands yet"),
     ("J2", "names of files: there is no SFTP"),
     ("Q3", "K of the hybrid method, RSA keys (see security.md) and the stack"),
-    ("Z1", "there is no compression"),
-    ("Z2", "there is no compression"),
-    ("Z3", "there is no compression"),
-    ("Z4", "there is no compression"),
     ("P5", "behind a handshake a sample of the bits is flipped in each mode; every bit of a packet by itself"),
     ("H1", "a verifier that panics, in the drivers"),
     ("H2", "each step of the verification is failed by its input; key derivation and hashing cannot fail"),
