@@ -41,8 +41,8 @@ pub struct TransportConfig {
     /// The groups of `diffie-hellman-group-exchange-*`.
     pub group_exchange: GroupExchange,
     /// How hard it is tried to make compressed packets small, 0 (not at all) to 9, where compression is
-    /// agreed. Default 3: on text it makes packets 5 % larger than 6 does, in half the time, and whoever
-    /// compresses for a fast link is waiting for the processor.
+    /// agreed. Default 3: on text it makes packets 4 % larger than 6 does, in less than half of the time,
+    /// and whoever compresses for a fast link waits for the processor.
     pub compression_level: u8,
     /// Bounds on everything that a peer can push on.
     pub limits: Limits,

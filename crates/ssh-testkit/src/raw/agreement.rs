@@ -1,5 +1,5 @@
-//! Key agreement of [`Raw`](super::Raw): every family of methods by hand, on `num-bigint` and
-//! `curve25519-dalek`, from the RFCs and from nothing of ours.
+//! Key agreement of [`Raw`](super::Raw): every family of methods by hand, from the RFCs and from
+//! nothing of ours. Numbers are those of `num-bigint`; what is on curves is in `strings`.
 //!
 //! | family | client | server | RFC |
 //! |---|---|---|---|
@@ -10,18 +10,18 @@
 //!
 //! Which one it is says the negotiation, or the first name of the raw peer's offer before it.
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
 use num_bigint::BigUint;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use ssh_proto::wire::Reader;
 
+use super::strings::{Shared, Strings};
 use super::{mpint, string};
 
 /// What the numbers 30 to 34 mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// `curve25519-sha256`.
+    /// All on curves, and the hybrids.
     Curve,
     /// `diffie-hellman-group14-*` and the like.
     Fixed,
@@ -51,14 +51,17 @@ impl Family {
 pub(super) enum HashName {
     Sha1,
     Sha256,
+    Sha384,
     Sha512,
 }
 
 impl HashName {
     pub(super) fn of(name: &str) -> Self {
+        let name = name.trim_end_matches("@openssh.com");
         match name.rsplit('-').next() {
             Some("sha1") => Self::Sha1,
-            Some("sha512") => Self::Sha512,
+            Some("sha384" | "nistp384") => Self::Sha384,
+            Some("sha512" | "nistp521") => Self::Sha512,
             _ => Self::Sha256,
         }
     }
@@ -67,6 +70,7 @@ impl HashName {
         match self {
             Self::Sha1 => Sha1::digest(bytes).to_vec(),
             Self::Sha256 => Sha256::digest(bytes).to_vec(),
+            Self::Sha384 => Sha384::digest(bytes).to_vec(),
             Self::Sha512 => Sha512::digest(bytes).to_vec(),
         }
     }
@@ -110,6 +114,13 @@ impl Group {
             _ => panic!("{name} has no group"),
         };
         Self::new(prime(bits, c), 2)
+    }
+}
+
+impl Group {
+    fn power(&self, base: &BigUint, secret: &[u8; 32]) -> Vec<u8> {
+        let x = BigUint::from_bytes_be(secret);
+        base.modpow(&x, &self.p).to_bytes_be()
     }
 }
 
@@ -163,60 +174,60 @@ pub(super) struct Agreement {
     pub(super) encrypted: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// The public value that belongs to a secret: 32 bytes, or a magnitude.
-pub(super) fn public(group: Option<&Group>, secret: &[u8; 32]) -> Vec<u8> {
-    match group {
-        None => MontgomeryPoint::mul_base_clamped(*secret)
-            .to_bytes()
-            .to_vec(),
-        Some(group) => {
-            let x = BigUint::from_bytes_be(secret);
-            group.g.modpow(&x, &group.p).to_bytes_be()
-        }
-    }
+/// Where a method computes.
+pub(super) enum Place {
+    Strings(Strings),
+    Group(Group),
 }
 
-/// K.
-pub(super) fn shared(group: Option<&Group>, secret: &[u8; 32], theirs: &[u8]) -> Vec<u8> {
-    match group {
-        None => {
-            let theirs: [u8; 32] = theirs.try_into().expect("a point");
-            MontgomeryPoint(theirs)
-                .mul_clamped(*secret)
-                .to_bytes()
-                .to_vec()
-        }
-        Some(group) => {
-            let (y, x) = (
-                BigUint::from_bytes_be(theirs),
-                BigUint::from_bytes_be(secret),
-            );
-            y.modpow(&x, &group.p).to_bytes_be()
+impl Place {
+    /// What a client sends.
+    pub(super) fn init(&self, secret: &[u8; 32]) -> Vec<u8> {
+        match self {
+            Self::Strings(strings) => strings.init(secret),
+            Self::Group(group) => group.power(&group.g, secret),
         }
     }
-}
 
-/// What H covers between K_S and K (RFC 4253 section 8, RFC 4419 section 3, RFC 5656 section 4).
-pub(super) fn values(
-    group: Option<&Group>,
-    asked: Option<[u32; 3]>,
-    client: &[u8],
-    server: &[u8],
-) -> Vec<u8> {
-    let mut out = Vec::new();
-    if let (Some(asked), Some(group)) = (asked, group) {
-        out.extend(asked.iter().flat_map(|bits| bits.to_be_bytes()));
-        mpint(&mut out, &group.p.to_bytes_be());
-        mpint(&mut out, &group.g.to_bytes_be());
-    }
-    for value in [client, server] {
-        if group.is_some() {
-            mpint(&mut out, value);
-        } else {
-            string(&mut out, value);
+    /// What a server sends, and K.
+    pub(super) fn reply(&self, secret: &[u8; 32], theirs: &[u8]) -> (Vec<u8>, Shared) {
+        match self {
+            Self::Strings(strings) => strings.reply(secret, theirs),
+            Self::Group(_) => (self.init(secret), self.finish(secret, theirs)),
         }
     }
-    out
+
+    /// K of a client.
+    pub(super) fn finish(&self, secret: &[u8; 32], theirs: &[u8]) -> Shared {
+        match self {
+            Self::Strings(strings) => strings.finish(secret, theirs),
+            Self::Group(group) => Shared {
+                k: group.power(&BigUint::from_bytes_be(theirs), secret),
+                parts: Vec::new(),
+            },
+        }
+    }
+
+    /// What H covers between K_S and K (RFC 4253 section 8, RFC 4419 section 3, RFC 5656 section 4).
+    pub(super) fn values(&self, asked: Option<[u32; 3]>, client: &[u8], server: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Strings(_) => {
+                string(&mut out, client);
+                string(&mut out, server);
+            }
+            Self::Group(group) => {
+                if let Some(asked) = asked {
+                    out.extend(asked.iter().flat_map(|bits| bits.to_be_bytes()));
+                    mpint(&mut out, &group.p.to_bytes_be());
+                    mpint(&mut out, &group.g.to_bytes_be());
+                }
+                mpint(&mut out, client);
+                mpint(&mut out, server);
+            }
+        }
+        out
+    }
 }
 
 /// The blob of a public RSA key (RFC 4253 section 6.6).

@@ -42,14 +42,13 @@ impl Setup<'_> {
     fn speaking<P: Decides>(&self, kex: KexAlgorithm) -> Victim<P> {
         // It outlives the connections of a server.
         let _ = transient_rsa();
-        let speaking = || {
+        let mut v: Victim<P> = Victim::with(|| {
             let mut config = P::speaking(kex);
             let transport = P::transport(&mut config);
             transport.limits = self.limits.clone();
             transport.group_exchange.preferred = 8192;
             config
-        };
-        let mut v: Victim<P> = Victim::with(speaking, self.compression);
+        });
         let names = &mut v.raw.offer.lists[0];
         *names = names.replace("curve25519-sha256", kex.name());
         let largest = (BigUint::from(1_u8) << 8192_u32) - 1_u8;

@@ -142,31 +142,26 @@ impl<P: Decides> Victim<P> {
         set: impl FnOnce(&mut Limits),
         compression: CompressionAlgorithm,
     ) -> Self {
-        let config = || {
+        let mut victim = Self::with(|| {
             let mut config = P::config();
-            set(&mut P::transport(&mut config).limits);
+            let transport = P::transport(&mut config);
+            set(&mut transport.limits);
+            let algorithms = &mut transport.algorithms;
+            algorithms.compression_client_to_server = vec![compression];
+            algorithms.compression_server_to_client = vec![compression];
             config
-        };
-        Self::with(config, compression)
+        });
+        for slot in [6, 7] {
+            victim.raw.offer.lists[slot] = compression.name().to_owned();
+        }
+        victim
     }
 
     /// With other settings, which are its own.
-    pub(crate) fn with(
-        config: impl FnOnce() -> P::Config,
-        compression: CompressionAlgorithm,
-    ) -> Self {
+    pub(crate) fn with(config: impl FnOnce() -> P::Config) -> Self {
         let mut meter = Meter::default();
-        let peer = meter.run(|| {
-            let mut config = config();
-            let algorithms = &mut P::transport(&mut config).algorithms;
-            algorithms.compression_client_to_server = vec![compression];
-            algorithms.compression_server_to_client = vec![compression];
-            Box::new(P::make(config))
-        });
-        let mut raw = Raw::new(P::ROLE.peer(), true);
-        for slot in [6, 7] {
-            raw.offer.lists[slot] = compression.name().to_owned();
-        }
+        let peer = meter.run(|| Box::new(P::make(config())));
+        let raw = Raw::new(P::ROLE.peer(), true);
         Self {
             meter,
             raw,

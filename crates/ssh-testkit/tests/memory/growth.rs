@@ -334,7 +334,7 @@ fn fails<P: Subject>(kex: KexAlgorithm, times: usize) {
             bench.turn();
         }
         let first = if gex { 32 } else { 30 };
-        let value: &[u8] = if n % 2 == 0 {
+        let value: &[u8] = if n.is_multiple_of(2) {
             b"\0\0\0\x01\x01"
         } else {
             b"\0\0\0\x02\0\x01"

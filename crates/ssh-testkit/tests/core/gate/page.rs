@@ -151,7 +151,7 @@ fn row(state: State, (from, to, (junk, valid)): (u8, u8, (String, String))) -> S
     });
     let mut table = message::TABLE.iter();
     let here = table.find(|info| info.number == from && info.needs == needs);
-    let name = here.map(|info| info.name).or(message::name(from));
+    let name = here.map(|info| info.name).or_else(|| message::name(from));
     let name = name.unwrap_or_default();
     let name = name
         .trim_start_matches("SSH_MSG_")
