@@ -8,6 +8,7 @@
 mod api;
 mod bytes;
 mod cells;
+mod inflate;
 mod keys;
 mod message;
 mod negotiation;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use api::api;
 pub use bytes::{client_bytes, identification, server_bytes};
+pub use inflate::inflate;
 pub use keys::{authorized_keys, known_hosts, private_key};
 pub use message::{message_arbitrary, messages};
 pub use negotiation::negotiation;
@@ -42,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message_arbitrary", message_arbitrary),
     ("identification", identification),
     ("packets", packets),
+    ("inflate", inflate),
     ("negotiation", negotiation),
     ("client_bytes", client_bytes),
     ("server_bytes", server_bytes),

@@ -174,9 +174,13 @@ fn refused(answered: Result<(), Misuse>) {
 }
 
 /// Bit 0: small limits. 1: guess. 2: strict key exchange required. 3: keepalive. 4, 5: the cipher.
-/// 6: depends on the role. 7: the post-quantum method, which is slow.
+/// 6: depends on the role. 7: the post-quantum method, which is slow. 1 and 2 together: compression,
+/// with 3 from the first NEWKEYS on.
 fn transport(transport: &mut TransportConfig, config: u8) {
-    use algorithm::{CipherAlgorithm as Cipher, KexAlgorithm, MacAlgorithm as Mac};
+    use algorithm::{
+        CipherAlgorithm as Cipher, CompressionAlgorithm as Compression, KexAlgorithm,
+        MacAlgorithm as Mac,
+    };
     if config & 1 != 0 {
         let limits = &mut transport.limits;
         limits.channels = 3;
@@ -211,6 +215,14 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     algorithms.ciphers_server_to_client = vec![cipher];
     algorithms.macs_client_to_server = vec![mac];
     algorithms.macs_server_to_client = vec![mac];
+    if config & 6 == 6 {
+        let method = match config & 8 {
+            0 => Compression::ZlibOpenssh,
+            _ => Compression::Zlib,
+        };
+        algorithms.compression_client_to_server = vec![method];
+        algorithms.compression_server_to_client = vec![method];
+    }
     if config & 128 == 0 {
         algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
     }

@@ -26,6 +26,7 @@ pub fn all() -> Vec<Seed> {
     of_files(&mut seeds);
     of_misuse(&mut seeds);
     of_applications(&mut seeds);
+    of_streams(&mut seeds);
     cells::all(&mut seeds);
     for (name, bytes) in [
         ("plain", &b"SSH-2.0-OpenSSH_9.9\r\n"[..]),
@@ -137,7 +138,7 @@ const SESSION: &[u8] = &[
 ];
 
 fn of_connections(seeds: &mut Vec<Seed>) {
-    for config in [0, 1, 2, 12, 16, 32, 48, 64, 65, 128] {
+    for config in [0, 1, 2, 6, 7, 12, 14, 16, 32, 48, 64, 65, 128] {
         record::<Client, Server>(seeds, config, "client_bytes", "client_valid", 2);
         record::<Server, Client>(seeds, config, "server_bytes", "server_valid", 3);
     }
@@ -182,7 +183,7 @@ fn of_applications(seeds: &mut Vec<Seed>) {
         0x07, 0, 0, 1, 0, 3, 0x06, 0x16, 0x17, 9, 0, 0, 0, 0, 0x00, 0x10,
     ]
     .repeat(6);
-    for config in [0, 1, 8, 9, 64, 65] {
+    for config in [0, 1, 6, 8, 9, 15, 64, 65] {
         for (name, turns) in [("whole", 5), ("apart", 0xc5), ("early", 0), ("auth", 0x22)] {
             for (what, operations) in [("talk", &talk), ("odd", &odd), ("clock", &clock)] {
                 let bytes = [&[config, turns][..], &both, operations].concat();
@@ -194,6 +195,47 @@ fn of_applications(seeds: &mut Vec<Seed>) {
         let mut bytes = vec![0; 90];
         let _ = Fixed(seed).fill(&mut bytes);
         seeds.push(("negotiation", format!("random_{seed:02}"), bytes));
+    }
+}
+
+/// Compressed packets as other implementations make them, and some that nobody makes.
+fn of_streams(seeds: &mut Vec<Seed>) {
+    use flate2::{Compress, Compression, FlushCompress as Flush};
+    let payloads = [
+        b"\x5e\0\0\0\x01\0\0\0\x0cattack at dawn".to_vec(),
+        b"\x5e\0\0\0\x01\0\0\0\x0cattack at dusk".to_vec(),
+        vec![b'z'; 2000],
+        (0..=255).collect(),
+        b"the quick brown fox jumps over the lazy dog and packs his box with jugs".to_vec(),
+    ];
+    for (name, flush) in [
+        ("partial", Flush::Partial),
+        ("sync", Flush::Sync),
+        ("full", Flush::Full),
+        ("finish", Flush::Finish),
+    ] {
+        for level in [0, 1, 6, 9] {
+            let mut stream = Compress::new(Compression::new(level), true);
+            // The largest limit.
+            let mut bytes = vec![3];
+            for payload in &payloads {
+                let mut packed = vec![0; payload.len() + 200];
+                let before = stream.total_out();
+                if stream.compress(payload, &mut packed, flush).is_err() {
+                    break;
+                }
+                packed.truncate((stream.total_out() - before) as usize);
+                bytes.extend((packed.len() as u16).to_le_bytes());
+                bytes.append(&mut packed);
+            }
+            seeds.push(("inflate", format!("{name}_{level}"), bytes));
+        }
+    }
+    // Twelve empty blocks, after authentication and before it.
+    let empty = [&[0x78, 0x9c][..], &[2, 8, 0x20, 0x80, 0].repeat(3)].concat();
+    for (name, first) in [("blocks", 2), ("blocks_before", 6)] {
+        let bytes = [&[first, empty.len() as u8, 0][..], &empty].concat();
+        seeds.push(("inflate", name.into(), bytes));
     }
 }
 

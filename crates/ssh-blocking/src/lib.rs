@@ -19,6 +19,7 @@
 //! | connecting, logging in, running things | [`Client`], [`ConnectOptions`] |
 //! | a program, or a connection made for us | [`Channel`] |
 //! | what happens meanwhile | [`Observer`] |
+//! | which algorithms | [`Preset`], [`AlgorithmList`], [`Negotiated`] |
 //! | listening, and doing things for users | [`Server`], [`ServerOptions`], [`Handler`] |
 //! | a program on the server | [`ServerChannel`] |
 //!
@@ -28,6 +29,38 @@
 //! else. When the connection ends, every call that waits returns [`Error::Ended`] with the reason.
 //! Dropping a client or a channel never waits; dropping a [`Server`] or a [`LocalForward`] wakes its
 //! listener, which takes 50 ms at the most.
+//!
+//! # Which algorithms are spoken
+//!
+//! A [`Preset`], and changes of its lists by name, in the syntax of OpenSSH's configuration. What is
+//! known to be weak is offered only where it is named or by the preset `legacy`, and much of it is
+//! compiled in only with the cargo feature `legacy`. [`Client::negotiated`] says what was agreed.
+//! The same calls are in [`ServerOptions`].
+//!
+//! ```no_run
+//! use ssh_blocking::{AlgorithmList, Client, ConnectOptions, Preset};
+//!
+//! # fn example(login: ssh_blocking::Login) -> Result<(), Box<dyn std::error::Error>> {
+//! // From a program, or from a line of a configuration file such as `macs = -*-etm@openssh.com`.
+//! let (key, value) = ("macs", "-*-etm@openssh.com");
+//! let options = ConnectOptions::new(login)
+//!     .preset("default".parse::<Preset>()?)
+//!     .algorithms(AlgorithmList::Kex, "+diffie-hellman-group14-sha1")?
+//!     .algorithms(AlgorithmList::Ciphers, "^aes128-gcm@openssh.com")?
+//!     .algorithms(key.parse()?, value)?;
+//! let client = Client::connect(("example.org", 22), options)?;
+//! if let Some(agreed) = client.negotiated() {
+//!     println!("{agreed}; post-quantum: {}", agreed.is_post_quantum());
+//!     for (slot, name) in agreed.deprecated() {
+//!         eprintln!("{slot}: {name} is weak");
+//!     }
+//!     if agreed.prefix_truncation_possible() {
+//!         eprintln!("the server does not know strict key exchange (CVE-2023-48795)");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! There is no policy here: who is trusted and what is shown is in `ssh-client`, who is let in is in
 //! `ssh-server`, the protocol in `ssh-proto`.
@@ -65,6 +98,8 @@ pub use ssh_driver::{
     Ended, Error, ExitStatus, Exposure, ForwardOptions, Observer, Output, Pty, ServerOptions,
     Session, Terminal,
 };
+pub use ssh_proto::algorithm::{AlgorithmList, ListError, Preset};
+pub use ssh_proto::kex::Negotiated;
 pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};
 
 /// The examples of both READMEs, which the tests compile and run.

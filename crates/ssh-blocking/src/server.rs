@@ -232,7 +232,7 @@ impl Shared {
             return Err(Error::Ended(Arc::new(Ended::new(End::Disconnected, None))));
         }
         rx.set_size(READ_SIZE);
-        let session = Arc::new(Session::new(from, admitted));
+        let session = Arc::new(Session::new(from, admitted, server.negotiated().cloned()));
         self.handler.logged_in(&session);
         let number = seat.place.number();
         let keys = self.options.host_keys().clone();

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use ssh_client::{AuthenticationReport, LoginError};
+use ssh_proto::algorithm::ListError;
 use ssh_proto::config::ConfigError;
 use ssh_proto::error::{End, Misuse};
 use ssh_proto::escape::Escaped;
@@ -112,6 +113,12 @@ impl From<io::Error> for Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<ListError> for Error {
+    fn from(error: ListError) -> Self {
+        Self::Config(error.into())
     }
 }
 

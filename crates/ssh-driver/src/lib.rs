@@ -9,6 +9,7 @@
 //! | the receiving half, and what input means | [`Intake`], [`Role`], [`Watch`] |
 //! | output on its way to the socket | [`Outbox`] |
 //! | a client's way in | [`Settings`], [`LoggingIn`] |
+//! | which ciphers go first on this CPU | [`on_this_cpu`] |
 //! | a server's connections, and what their clients ask for | [`ServerOptions`], [`Places`], [`Serving`] |
 //! | what users see | [`Error`], [`Ended`], [`ExitStatus`], [`Output`], [`Pty`], [`Observer`] |
 //!
@@ -26,6 +27,7 @@
 )]
 
 mod core_state;
+mod cpu;
 mod error;
 mod exit;
 mod forward;
@@ -45,6 +47,7 @@ mod table;
 mod watch;
 
 pub use core_state::Core;
+pub use cpu::{has_aes, on_this_cpu};
 pub use error::{Ended, Error, shown};
 pub use exit::{Collect, ExitStatus, Output, Pty};
 pub use forward::{Exposure, ForwardOptions};

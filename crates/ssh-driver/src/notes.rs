@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ssh_proto::kex::Negotiated;
 use ssh_proto::message::{ChannelOpenType, ChannelRequestType, TerminalSize};
 use ssh_proto::mux::{OpenTicket, RequestTicket};
 use ssh_proto::{ChannelEvent, ChannelId, SendSide};
@@ -28,12 +29,17 @@ const MAX_ENV_LEN: usize = 4096;
 pub struct Session {
     from: SocketAddr,
     admitted: Admitted,
+    negotiated: Option<Negotiated>,
 }
 
 impl Session {
-    /// Who came from where.
-    pub const fn new(from: SocketAddr, admitted: Admitted) -> Self {
-        Self { from, admitted }
+    /// Who came from where, over what.
+    pub const fn new(from: SocketAddr, admitted: Admitted, negotiated: Option<Negotiated>) -> Self {
+        Self {
+            from,
+            admitted,
+            negotiated,
+        }
     }
 
     /// Where the connection comes from.
@@ -44,6 +50,12 @@ impl Session {
     /// Who it is, by what proof, and with which restrictions.
     pub const fn admitted(&self) -> &Admitted {
         &self.admitted
+    }
+
+    /// Which algorithms were agreed on before the user logged in. A later exchange of keys may have
+    /// agreed on others.
+    pub const fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
     }
 
     /// The user's name as the client wrote it; show it escaped.

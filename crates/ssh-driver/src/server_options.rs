@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ssh_keys::authorized_keys::AuthorizedKeys;
+use ssh_proto::algorithm::{self, AlgorithmList, ListError, Preset};
 use ssh_proto::config::{ConfigError, Keepalive, ServerConfig};
 use ssh_proto::random::Random;
 use ssh_server::{Admission, Clock, HostKeys, PasswordCheck, Required, StartLimits, Users};
 
+use crate::cpu::on_this_cpu;
 use crate::settings::KEEPALIVE;
 
 type MakeUsers = dyn Fn(SocketAddr) -> Box<dyn Users + Send> + Send + Sync;
@@ -37,7 +39,7 @@ impl ServerOptions {
         users: impl Fn(SocketAddr) -> U + Send + Sync + 'static,
     ) -> Self {
         Self {
-            config: ServerConfig::default(),
+            config: on_this_cpu(Preset::default()).into(),
             keepalive: Some(KEEPALIVE),
             host_keys,
             required: Required::PUBLICKEY,
@@ -49,11 +51,42 @@ impl ServerOptions {
     }
 
     /// Sets the configuration of the protocol: algorithms, limits, deadlines, the banner. Host
-    /// keys and methods are set by these options.
+    /// keys and methods are set by these options. Algorithms that were set before are forgotten.
     #[must_use]
     pub fn config(mut self, config: ServerConfig) -> Self {
         self.config = config;
         self
+    }
+
+    /// Offers the algorithms of this preset, to users who sign as well, and requires strict key
+    /// exchange where it does. Of what both offer the client's order decides. The default is
+    /// `Preset::default()`.
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.config.set_preset(on_this_cpu(preset));
+        self
+    }
+
+    /// Changes one list of algorithms, or both directions of one, in the syntax of OpenSSH: names
+    /// instead of those that are there, `+` adds some, `-` takes some away, `^` puts some to the
+    /// front; `*` and `?` are wildcards. `Algorithms::set` of `ssh-proto` says more.
+    ///
+    /// # Errors
+    ///
+    /// The text makes no list: an unknown name, for example.
+    pub fn algorithms(mut self, list: AlgorithmList, text: &str) -> Result<Self, ListError> {
+        self.config.transport.algorithms.set(list, text)?;
+        Ok(self)
+    }
+
+    /// Changes in the same way how users may sign.
+    ///
+    /// # Errors
+    ///
+    /// As [`algorithms`](Self::algorithms).
+    pub fn user_signatures(mut self, text: &str) -> Result<Self, ListError> {
+        algorithm::change(&mut self.config.user_signatures, text)?;
+        Ok(self)
     }
 
     /// Never asks silent clients for a sign of life, unless the configuration says so. By default

@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use ssh_client::Login;
+use ssh_proto::algorithm::Preset;
 use ssh_proto::config::{ClientConfig, Keepalive};
 
+use crate::cpu::on_this_cpu;
 use crate::observer::{Nobody, Observer};
 
 /// The methods that every driver's options have, for a type with a field `settings`: written once,
@@ -16,10 +18,39 @@ macro_rules! settings_methods {
     () => {
         /// Sets the configuration of the protocol: algorithms, limits, deadlines. How long logging in
         /// may take is `deadlines.authentication` there. A keepalive there goes before the one here.
+        /// Algorithms there are offered in their order, whatever this CPU does fast; those that were
+        /// set before are forgotten.
         #[must_use]
         pub fn config(mut self, config: $crate::names::ClientConfig) -> Self {
             self.settings.config = config;
             self
+        }
+
+        /// Offers the algorithms of this preset, and requires strict key exchange where it does. What
+        /// this CPU does fast goes first, unless the preset says what does. The default is
+        /// `Preset::default()`.
+        #[must_use]
+        pub fn preset(mut self, preset: $crate::names::Preset) -> Self {
+            let preset = $crate::on_this_cpu(preset);
+            self.settings.config.set_preset(preset);
+            self
+        }
+
+        /// Changes one list of algorithms, or both directions of one, in the syntax of OpenSSH: names
+        /// instead of those that are there, `+` adds some, `-` takes some away, `^` puts some to the
+        /// front; `*` and `?` are wildcards. `Algorithms::set` of `ssh-proto` says more.
+        ///
+        /// # Errors
+        ///
+        /// The text makes no list: an unknown name, for example.
+        pub fn algorithms(
+            mut self,
+            list: $crate::names::AlgorithmList,
+            text: &str,
+        ) -> Result<Self, $crate::names::ListError> {
+            let algorithms = &mut self.settings.config.transport.algorithms;
+            algorithms.set(list, text)?;
+            Ok(self)
         }
 
         /// Sets how long connecting to all addresses may take together; `None` leaves it to the
@@ -75,6 +106,7 @@ macro_rules! settings_methods {
 /// What the macro above names.
 #[doc(hidden)]
 pub mod names {
+    pub use ssh_proto::algorithm::{AlgorithmList, ListError, Preset};
     pub use ssh_proto::config::{ClientConfig, Keepalive};
 }
 
@@ -111,7 +143,7 @@ impl Settings {
     pub fn new(login: Login) -> Self {
         Self {
             login,
-            config: ClientConfig::default(),
+            config: on_this_cpu(Preset::default()).into(),
             keepalive: Some(KEEPALIVE),
             connect_timeout: Some(Duration::from_secs(30)),
             request_timeout: Some(Duration::from_secs(120)),
@@ -137,5 +169,40 @@ impl fmt::Debug for Settings {
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ssh_client::Trust;
+
+    use super::*;
+    use crate::cpu::has_aes;
+
+    /// As the options of a driver are.
+    struct Options {
+        settings: Settings,
+    }
+
+    impl Options {
+        settings_methods!();
+    }
+
+    #[test]
+    fn ciphers_are_ordered_for_this_cpu_unless_the_program_orders_them() {
+        let options = || Options {
+            settings: Settings::new(Login::new("alice", Trust::ask())),
+        };
+        let chacha_is_first = |options: Options| {
+            let algorithms = options.settings.config.transport.algorithms;
+            let first = algorithms.ciphers_client_to_server.first();
+            first.is_some_and(|cipher| cipher.name().starts_with("chacha20"))
+        };
+        let slow = !has_aes();
+        assert_eq!(chacha_is_first(options()), slow);
+        assert_eq!(chacha_is_first(options().preset(Preset::legacy())), slow);
+        assert!(chacha_is_first(options().preset(Preset::for_cpu(false))));
+        assert!(!chacha_is_first(options().preset(Preset::for_cpu(true))));
+        assert!(!chacha_is_first(options().config(ClientConfig::default())));
     }
 }

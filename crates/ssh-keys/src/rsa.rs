@@ -22,6 +22,7 @@ use crypto_bigint::{
     modular::{BoxedMontyForm, BoxedMontyParams},
 };
 use sha2::{Digest, Sha256, Sha512};
+use ssh_proto::config::{TransientRsaKey, TransientRsaKeyError};
 use ssh_proto::random::{Random, RandomError};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -143,6 +144,17 @@ impl RsaPrivateKey {
     pub(crate) fn secret_components(&self) -> [Zeroizing<Vec<u8>>; 4] {
         [&*self.d, &self.iqmp, self.p.value(), self.q.value()]
             .map(|number| Zeroizing::new(unsigned(number)))
+    }
+
+    /// The key as one that RSA key exchange encrypts to (RFC 4432), unless it is too long for that or
+    /// its public exponent is. It should not sign any more then.
+    ///
+    /// # Errors
+    ///
+    /// As [`TransientRsaKey::from_components`].
+    pub fn to_transient(&self) -> Result<TransientRsaKey, TransientRsaKeyError> {
+        let d = Zeroizing::new(unsigned(&self.d));
+        TransientRsaKey::from_components(&self.n(), &self.e(), &d)
     }
 
     /// Signs `message`: as many bytes as the modulus has. `random` blinds the computation and

@@ -8,6 +8,7 @@ use core::fmt;
 
 use ssh_proto::{
     algorithm::{KeyType, SignatureAlgorithm},
+    config::TransientRsaKey,
     key::{KeyError, PrivateKey, PublicKey, Signature, SignatureError},
     random::Random,
     wire::Mpint,
@@ -85,6 +86,15 @@ impl SigningKey {
         match self.0 {
             Kind::Core(key) => Ok(*key),
             rsa @ Kind::Rsa { .. } => Err(Self(rsa)),
+        }
+    }
+
+    /// An RSA key as one for RSA key exchange; see [`RsaPrivateKey::to_transient`]. `None` for a key of
+    /// another type, or of a size that is not used.
+    pub fn to_transient_rsa(&self) -> Option<TransientRsaKey> {
+        match &self.0 {
+            Kind::Rsa { key, .. } => key.to_transient().ok(),
+            Kind::Core(_) => None,
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Plain structs with public fields and `Default`; checked once, when a connection is made.
 
+mod group_exchange;
+mod transient_rsa;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -9,10 +12,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+pub use group_exchange::{DhGroup, DhGroupError, GroupExchange};
+pub(crate) use transient_rsa::smallest_transient;
+pub use transient_rsa::{TransientRsaKey, TransientRsaKeyError};
+
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
 use crate::key::{PrivateKey, PublicKey};
-use crate::recv::RECV_BUF_SIZE;
-use crate::transport::Role;
+use crate::recv::{INFLATE_AHEAD, RECV_BUF_SIZE};
+use crate::transport::{DEFLATE_MEMORY, INFLATE_MEMORY, Role, deflate_bound};
 
 /// What both roles have in common.
 #[derive(Clone, Debug)]
@@ -31,6 +38,12 @@ pub struct TransportConfig {
     /// Sends the first key exchange message at once, with a guess of the method (RFC 4253
     /// section 7); saves a round trip if the guess is right. Off by default.
     pub guess: bool,
+    /// The groups of `diffie-hellman-group-exchange-*`.
+    pub group_exchange: GroupExchange,
+    /// How hard it is tried to make compressed packets small, 0 (not at all) to 9, where compression is
+    /// agreed. Default 3: on text it makes packets 5 % larger than 6 does, in half the time, and whoever
+    /// compresses for a fast link is waiting for the processor.
+    pub compression_level: u8,
     /// Bounds on everything that a peer can push on.
     pub limits: Limits,
     /// How long is waited for what.
@@ -44,6 +57,8 @@ impl TransportConfig {
             algorithms: preset.algorithms(role),
             require_strict_kex: preset.requires_strict_kex(),
             guess: false,
+            group_exchange: GroupExchange::default(),
+            compression_level: 3,
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }
@@ -109,6 +124,9 @@ pub struct ServerConfig {
     pub transport: TransportConfig,
     /// The host keys, one of each type at the most. At least one is needed.
     pub host_keys: Vec<HostKey>,
+    /// What RSA key exchange (RFC 4432) encrypts to. Without it, or with one that is too small, its
+    /// methods are not offered, whatever `algorithms.kex` says.
+    pub transient_rsa: Option<TransientRsaKey>,
     /// Sent before the first answer to an authentication request (RFC 4252 section 5.4); empty
     /// for none.
     pub banner: String,
@@ -133,6 +151,7 @@ impl From<Preset> for ServerConfig {
         Self {
             transport: TransportConfig::with_preset(preset, Role::Server),
             host_keys: Vec::new(),
+            transient_rsa: None,
             banner: String::new(),
             methods: Methods::default(),
             user_signatures: preset.signatures(Role::Server),
@@ -229,6 +248,13 @@ pub struct Limits {
     ///
     /// Proved by `a_packet_after_authentication_may_be_so_long`.
     pub packet: usize,
+    /// What a compressed packet may inflate to after authentication; at least 35,000, and 1 KiB more than
+    /// `maximum_packet`. Before authentication it is `packet_before_auth`. Room for it, and 128 KiB more,
+    /// is in the [`RecvBuf`](crate::RecvBuf) from the first compressed packet on.
+    ///
+    /// Proved by `z1_a_small_packet_that_becomes_a_large_one` and
+    /// `z2_a_packet_that_inflates_to_the_limit_is_intact`.
+    pub inflated: usize,
     /// Packets received before authentication has ended.
     ///
     /// Proved by `packets_before_authentication_are_counted`.
@@ -323,6 +349,7 @@ impl Default for Limits {
         Self {
             packet_before_auth: 35_000,
             packet: 256 * 1024,
+            inflated: 256 * 1024,
             packets_before_auth: 1_000,
             bytes_before_auth: 1024 * 1024,
             channels: 256,
@@ -410,6 +437,40 @@ impl Limits {
             .saturating_add(self.requests_unanswered.saturating_mul(64))
             .saturating_add(channels.saturating_mul(2048))
             .saturating_add(MEMORY_BASE)
+    }
+
+    /// What compression in both directions takes beside [`memory`](Self::memory), and beside
+    /// [`memory_before_auth`](Self::memory_before_auth) where it begins before authentication, in bytes:
+    /// 324 KiB and a packet for what is sent, 43 KiB and the room for what packets inflate to
+    /// ([`inflated`](Self::inflated) and 128 KiB more) for what is received. None of it is there before
+    /// the first packet that is compressed.
+    ///
+    /// Proved by `no_peer_gets_more_memory_with_compression_than_the_limits_say`.
+    ///
+    /// ```
+    /// # use ssh_proto::config::Limits;
+    /// assert!(Limits::default().memory_of_compression() <= 800 * 1024);
+    /// ```
+    pub const fn memory_of_compression(&self) -> usize {
+        /// What stands before the data of a message.
+        const HEAD: usize = 1024;
+        let payload = if self.maximum_packet as usize > 32 * 1024 {
+            self.maximum_packet as usize
+        } else {
+            32 * 1024
+        };
+        let inflated = if self.inflated > self.packet_before_auth {
+            self.inflated
+        } else {
+            self.packet_before_auth
+        };
+        let packed = deflate_bound(payload.saturating_add(HEAD));
+        DEFLATE_MEMORY
+            .saturating_add(packed)
+            .saturating_add(packed.saturating_sub(payload))
+            .saturating_add(INFLATE_MEMORY)
+            .saturating_add(inflated)
+            .saturating_add(INFLATE_AHEAD)
     }
 
     /// Up to so much output requests of the application are taken: half of what is above the mark for
@@ -530,6 +591,11 @@ impl TransportConfig {
         let macs_s2c = !a.macs_server_to_client.is_empty() || aead(&a.ciphers_server_to_client);
         let compression = !a.compression_client_to_server.is_empty()
             && !a.compression_server_to_client.is_empty();
+        let compresses = a
+            .compression_client_to_server
+            .iter()
+            .chain(&a.compression_server_to_client)
+            .any(|method| !method.is_none());
         let window_floor = limits.channels as u64 * 1024;
         let rules = [
             (
@@ -539,6 +605,22 @@ impl TransportConfig {
             ),
             ("limits.packet", limits.packet >= 35_000, "is below 35000"),
             ("limits.packet", limits.packet <= MUCH, "is above 2^30"),
+            (
+                "limits.inflated",
+                (35_000..=MUCH).contains(&limits.inflated),
+                "is not 35000 to 2^30",
+            ),
+            (
+                "limits.maximum_packet",
+                !compresses
+                    || limits.maximum_packet as usize <= limits.inflated.saturating_sub(1024),
+                "does not fit into limits.inflated",
+            ),
+            (
+                "compression_level",
+                self.compression_level <= 9,
+                "is not 0 to 9",
+            ),
             (
                 "limits.maximum_packet",
                 limits.maximum_packet >= 1024,
@@ -617,7 +699,7 @@ impl TransportConfig {
                 "is empty: `none` is a method too",
             ),
         ];
-        for (field, holds, reason) in rules {
+        for (field, holds, reason) in rules.into_iter().chain(self.group_exchange.rules()) {
             if !holds {
                 return Err(ConfigError {
                     field,

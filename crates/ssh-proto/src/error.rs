@@ -103,6 +103,8 @@ pub enum Error {
     Incompatible(Box<NegotiationReport>),
     /// A packet failed its integrity check: it was damaged, or forged.
     Integrity,
+    /// A packet cannot be inflated.
+    Compression(CompressionError),
     /// The key exchange failed in its mathematics or its signature.
     KeyExchange(KeyExchangeError),
     /// The server's host key was not accepted.
@@ -142,6 +144,9 @@ impl Error {
             Self::PeerMisbehaved(_) | Self::Malformed(_) => DisconnectReason::PROTOCOL_ERROR,
             Self::Incompatible(_) | Self::KeyExchange(_) => DisconnectReason::KEY_EXCHANGE_FAILED,
             Self::Integrity => DisconnectReason::MAC_ERROR,
+            Self::Compression(_) | Self::Limit(LimitExceeded::Inflated(_)) => {
+                DisconnectReason::COMPRESSION_ERROR
+            }
             Self::HostKey(_) => DisconnectReason::HOST_KEY_NOT_VERIFIABLE,
             Self::Limit(_) => DisconnectReason::PROTOCOL_ERROR,
             Self::Timeout(TimeoutReason::KeyExchange) => DisconnectReason::KEY_EXCHANGE_FAILED,
@@ -165,6 +170,7 @@ impl fmt::Display for Error {
             Self::Malformed(error) => write!(f, "the peer sent a malformed message: {error}"),
             Self::Incompatible(report) => report.fmt(f),
             Self::Integrity => f.write_str("a packet failed its integrity check"),
+            Self::Compression(error) => write!(f, "a packet cannot be inflated: {error}"),
             Self::KeyExchange(error) => write!(f, "the key exchange failed: {error}"),
             Self::HostKey(error) => write!(f, "the host key was not accepted: {error}"),
             Self::Limit(limit) => write!(f, "the peer exceeded a limit: {limit}"),
@@ -193,6 +199,7 @@ macro_rules! from {
 from! {
     PeerMisbehaved => PeerMisbehaved,
     DecodeError => Malformed,
+    CompressionError => Compression,
     KeyExchangeError => KeyExchange,
     HostKeyError => HostKey,
     LimitExceeded => Limit,
@@ -238,6 +245,10 @@ pub enum PeerMisbehaved {
     PacketLength(u32),
     /// A packet's padding is impossible, or leaves no payload.
     Padding,
+    /// It asked for a group in the form from before RFC 4419, which names no smallest size.
+    OldGroupRequest,
+    /// A compressed packet inflates to nothing.
+    NoPayload,
     /// A message that has no meaning in this phase, from this side, or with strict key exchange.
     UnexpectedMessage(u8),
     /// With strict key exchange KEXINIT must be the very first packet (Terrapin).
@@ -279,6 +290,8 @@ impl fmt::Display for PeerMisbehaved {
             Self::Version => f.write_str("it does not speak SSH 2.0"),
             Self::PacketLength(n) => write!(f, "impossible packet length {n}"),
             Self::Padding => f.write_str("impossible padding length"),
+            Self::OldGroupRequest => f.write_str("SSH_MSG_KEX_DH_GEX_REQUEST_OLD is not answered"),
+            Self::NoPayload => f.write_str("a compressed packet with nothing in it"),
             Self::UnexpectedMessage(number) => match message::name(*number) {
                 Some(name) => write!(f, "{name} is not allowed now"),
                 None => write!(f, "message {number} is not allowed now"),
@@ -332,12 +345,43 @@ impl fmt::Display for IdentificationError {
     }
 }
 
+/// Why a packet cannot be inflated (RFC 4253 section 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CompressionError {
+    /// It is no part of a stream of RFC 1950 and 1951 without a preset dictionary, or not the next one.
+    Damaged,
+    /// Its stream ends, with a last block, which it does not before the keys change.
+    Ended,
+    /// It has so many blocks that they cannot be for what is in it: each costs work.
+    TooManyBlocks,
+}
+
+impl fmt::Display for CompressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Damaged => "it is damaged",
+            Self::Ended => "the compressed stream ends",
+            Self::TooManyBlocks => "too many blocks for its size",
+        })
+    }
+}
+
 /// Why a key exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyExchangeError {
     /// The peer's public value is not one: wrong length, low order, out of range.
     PublicValue,
+    /// The group that the server has chosen is not of a size that was asked for
+    /// (`TransportConfig::group_exchange`), or is no group.
+    Group,
+    /// No group is of a size that both the client and `TransportConfig::group_exchange` allow.
+    GroupRequest,
+    /// The server's transient RSA key (RFC 4432) is none, or is too small.
+    TransientKey,
+    /// The secret that the client encrypted to the transient RSA key cannot be read.
+    Secret,
     /// The host key blob is malformed, or not of the negotiated type.
     HostKey,
     /// The signature over the exchange hash does not verify, or is of another algorithm.
@@ -350,6 +394,10 @@ impl fmt::Display for KeyExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PublicValue => "invalid public value",
+            Self::Group => "invalid group, or one of another size than was asked for",
+            Self::GroupRequest => "no group of the size that was asked for",
+            Self::TransientKey => "invalid or small transient RSA key",
+            Self::Secret => "a secret that cannot be decrypted",
             Self::HostKey => "malformed host key, or not of the negotiated type",
             Self::Signature => "the signature over the exchange does not verify",
             Self::StrictRequired => {
@@ -408,6 +456,9 @@ impl fmt::Display for AuthenticationError {
 pub enum LimitExceeded {
     /// `packet_before_auth` or `packet`.
     Packet(u32),
+    /// `inflated`, or `packet_before_auth` before authentication: a compressed packet inflates to more
+    /// than so many bytes.
+    Inflated(u32),
     /// `packets_before_auth`.
     PacketsBeforeAuth,
     /// `bytes_before_auth`.
@@ -424,6 +475,11 @@ impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Packet(n) => write!(f, "a packet of {n} bytes (`Limits::packet`)"),
+            Self::Inflated(n) => write!(
+                f,
+                "a packet that inflates to more than {n} bytes (`Limits::inflated`; before \
+                 authentication `Limits::packet_before_auth`)"
+            ),
             Self::PacketsBeforeAuth => {
                 f.write_str("packets before authentication (`Limits::packets_before_auth`)")
             }

@@ -3,7 +3,8 @@
 //!
 //! A fuzzer cannot guess a valid MAC. [`Packets`] seals and opens single packets under keys that
 //! everybody knows, and [`SendSide::fuzz_send`] seals whatever it is told under the keys of a live
-//! connection, so that everything behind the MAC can be reached. [`record`] tells which messages
+//! connection, so that everything behind the MAC can be reached. [`Inflating`] is the decoder of
+//! compressed packets by itself. [`record`] tells which messages
 //! came to which [`Gate`], so that it can be counted whether all of them have, and [`negotiate`] is the choice of
 //! algorithms by itself. What must hold is asserted by the targets, not here.
 
@@ -13,7 +14,7 @@ use core::cell::RefCell;
 
 use zeroize::Zeroizing;
 
-use crate::algorithm::{Algorithms, CipherAlgorithm, MacAlgorithm};
+use crate::algorithm::{Algorithms, CipherAlgorithm, CompressionAlgorithm, MacAlgorithm};
 use crate::crypto::cipher::{OpeningKey, SealingKey, modes};
 use crate::crypto::mac::MacKey;
 use crate::error::Error;
@@ -24,7 +25,8 @@ use crate::random::{Random, RandomError, Streams};
 use crate::recv::{Batch, Consumed};
 use crate::send_side::SendSide;
 use crate::transport::{
-    MAX_OVERHEAD, Opener, PAYLOAD_OFFSET, Packet, Phase, ResetSequence, Role, Sealer, Verdict, View,
+    Inflater, MAX_OVERHEAD, Opener, PAYLOAD_OFFSET, Packet, Phase, ResetSequence, Role, Sealer,
+    Verdict, View,
 };
 
 /// One direction of a transport in one cipher mode: what seals and what opens.
@@ -128,6 +130,42 @@ impl Packets {
     /// How many bytes all calls of [`open`](Self::open) have taken, also of those that failed.
     pub const fn taken(&self) -> usize {
         self.taken
+    }
+}
+
+/// What inflates packets, from the beginning of a stream.
+#[derive(Debug)]
+pub struct Inflating(Inflater);
+
+impl Default for Inflating {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inflating {
+    /// At the beginning of a stream.
+    pub fn new() -> Self {
+        let mut inflater = Inflater::new();
+        inflater.begin(CompressionAlgorithm::ZlibOpenssh);
+        Self(inflater)
+    }
+
+    /// What the next packet inflates to, `limit` bytes at the most.
+    ///
+    /// # Errors
+    ///
+    /// As the receiving half of a connection, after which nothing can be inflated any more.
+    pub fn unpack(
+        &mut self,
+        packed: &[u8],
+        limit: usize,
+        authenticated: bool,
+    ) -> Result<Vec<u8>, Error> {
+        let mut room = vec![0; limit];
+        let length = self.0.unpack(packed, &mut room, authenticated)?;
+        room.truncate(length);
+        Ok(room)
     }
 }
 
@@ -289,6 +327,12 @@ pub fn negotiate(
     theirs: &KexInit<'_>,
 ) -> Result<(Option<Negotiated>, NegotiationReport), Error> {
     Ok(crate::kex::negotiate::negotiate(role, ours, theirs)?)
+}
+
+/// How many powers modulo a prime this thread has computed for key exchanges: what a method of
+/// Diffie-Hellman costs.
+pub fn powers() -> usize {
+    crate::crypto::agree::dh::counting::powers()
 }
 
 /// Every pair of a cipher and a MAC, the latter where the cipher needs one. With the keys of none of

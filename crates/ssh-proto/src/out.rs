@@ -184,6 +184,7 @@ impl Out {
         self.note(sealed);
         self.held = None;
         self.closed = true;
+        self.sealer.end();
     }
 
     fn note(&mut self, result: Result<(), Error>) {

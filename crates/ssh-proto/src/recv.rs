@@ -15,6 +15,22 @@
 //! The connection writes only to bytes that it consumes: what is left is exactly as it arrived, so
 //! it may be moved ([`RecvBuf::spare`] compacts), put aside ([`RecvBuf::park`]) or offered again in
 //! another buffer ([`Batch::over`]).
+//!
+//! What a compressed packet inflates to does not fit into its place. It goes into room beside it, which
+//! belongs to whoever owns the buffer (it is in [`Consumed`]) and has no memory before the first such
+//! packet:
+//!
+//! ```text
+//!                 lent    begun                        limit + AHEAD
+//!   | 1st | 2nd | 3rd     | as much as one packet may be | ...  |
+//!   +-----+-----+---------+------------------------------+------+
+//!   ^     ^ each event of one batch lends its own part
+//!   `------ a new batch, which ends all loans, begins again here
+//! ```
+//!
+//! A packet is begun only while there is room for the largest; where there is not, another batch is
+//! wanted ([`Wants::Batch`]), though more may lie in this one. A connection that compresses nothing has
+//! no such room, and its packets are lent where they lie.
 
 use alloc::alloc::handle_alloc_error;
 use alloc::vec::Vec;
@@ -26,6 +42,10 @@ use crate::error::OutOfMemory;
 
 /// How far a buffer grows before the size of a packet is known and accepted, in bytes.
 pub const RECV_BUF_SIZE: usize = 16 * 1024;
+
+/// How much room there is for what packets inflate to beyond that for one of the largest, in bytes: so
+/// that a batch holds several of the usual size.
+pub(crate) const INFLATE_AHEAD: usize = 128 * 1024;
 
 /// What the connection needs next. The answer to why `poll_event` returned `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,30 +63,93 @@ pub enum Wants {
     Closed,
 }
 
-/// How much of a [`Batch`] was consumed, and whether it may have held secrets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What becomes of the bytes of a [`Batch`]: how much of it was consumed, whether that may have held
+/// secrets, and the room for what compressed packets in it inflate to.
+///
+/// It is made without memory. Whoever uses [`Batch::over`] on a connection with compression keeps one
+/// and uses it again, because with it goes the room.
+#[derive(Default)]
 pub struct Consumed {
+    counts: Counts,
+    room: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
     bytes: usize,
     secret: bool,
+    /// So much of the room may hold something.
+    inflated: usize,
 }
 
 impl Consumed {
+    const fn new() -> Self {
+        Self {
+            counts: Counts {
+                bytes: 0,
+                secret: false,
+                inflated: 0,
+            },
+            room: Vec::new(),
+        }
+    }
+
     /// The number of bytes consumed from the front.
     pub const fn bytes(&self) -> usize {
-        self.bytes
+        self.counts.bytes
     }
 
     /// Whether they may have held a password or the like (everything before the end of
-    /// authentication): whoever owns the memory should wipe it.
+    /// authentication): whoever owns the memory should wipe it. What is in here is wiped by itself.
     pub const fn secret(&self) -> bool {
-        self.secret
+        self.counts.secret
+    }
+
+    /// The bytes of memory held, for what packets inflate to.
+    pub const fn capacity(&self) -> usize {
+        self.room.capacity()
+    }
+
+    /// Wipes what packets inflated to, if that may have been secret.
+    fn wipe(&mut self) {
+        if self.counts.secret {
+            let inflated = self.room.get_mut(..self.counts.inflated);
+            inflated.unwrap_or_default().zeroize();
+        }
+        (self.counts.secret, self.counts.inflated) = (false, 0);
+    }
+}
+
+impl core::fmt::Debug for Consumed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Consumed")
+            .field("bytes", &self.counts.bytes)
+            .field("secret", &self.counts.secret)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Consumed {
+    fn drop(&mut self) {
+        self.wipe();
     }
 }
 
 /// Received bytes, lent to the connection. It takes whole packets from the front.
 pub struct Batch<'b> {
     rest: &'b mut [u8],
-    consumed: &'b mut Consumed,
+    counts: &'b mut Counts,
+    room: Room<'b>,
+    /// How much of the room is lent.
+    lent: usize,
+}
+
+/// Where packets are inflated to.
+enum Room<'b> {
+    /// Nothing is lent: it may be replaced by a larger one.
+    Whole(&'b mut Vec<u8>),
+    /// What is left.
+    Rest(&'b mut [u8]),
 }
 
 impl<'b> Batch<'b> {
@@ -74,10 +157,17 @@ impl<'b> Batch<'b> {
     /// say). What is consumed is counted in `consumed`, which is reset first; the remainder must
     /// be offered again, in front of what arrives next.
     pub fn over(bytes: &'b mut [u8], consumed: &'b mut Consumed) -> Self {
-        *consumed = Consumed::default();
+        consumed.wipe();
+        consumed.counts.bytes = 0;
+        Self::new(bytes, consumed)
+    }
+
+    const fn new(rest: &'b mut [u8], consumed: &'b mut Consumed) -> Self {
         Self {
-            rest: bytes,
-            consumed,
+            rest,
+            counts: &mut consumed.counts,
+            room: Room::Whole(&mut consumed.room),
+            lent: 0,
         }
     }
 
@@ -93,9 +183,58 @@ impl<'b> Batch<'b> {
         }
         let (front, rest) = core::mem::take(&mut self.rest).split_at_mut_checked(n)?;
         self.rest = rest;
-        self.consumed.bytes += n;
-        self.consumed.secret |= secret;
+        self.counts.bytes += n;
+        self.counts.secret |= secret;
         Some(front)
+    }
+
+    /// Whether a packet may be begun that inflates to `n` bytes. A batch from which none was taken has
+    /// room for any.
+    pub(crate) const fn has_room(&self, n: usize) -> bool {
+        match &self.room {
+            Room::Whole(_) => true,
+            Room::Rest(rest) => n <= rest.len(),
+        }
+    }
+
+    /// The room for a packet that inflates to `n` bytes at the most, where there is
+    /// [some](Self::has_room).
+    pub(crate) fn room(&mut self, n: usize) -> Result<&mut [u8], OutOfMemory> {
+        self.room = match core::mem::replace(&mut self.room, Room::Rest(&mut [])) {
+            Room::Whole(room) => {
+                let size = n.saturating_add(INFLATE_AHEAD);
+                if room.len() < size {
+                    // It would be copied only for what is in it to be forgotten.
+                    room.get_mut(..self.counts.inflated)
+                        .unwrap_or_default()
+                        .zeroize();
+                    *room = Vec::new();
+                    room.try_reserve_exact(size)?;
+                    room.resize(size, 0);
+                }
+                Room::Rest(room)
+            }
+            rest @ Room::Rest(_) => rest,
+        };
+        self.counts.inflated = self.counts.inflated.max(self.lent.saturating_add(n));
+        match &mut self.room {
+            Room::Rest(rest) => Ok(rest.get_mut(..n).unwrap_or_default()),
+            Room::Whole(_) => Ok(&mut []),
+        }
+    }
+
+    /// Lends the first `n` bytes of the room for as long as the buffer is borrowed.
+    pub(crate) fn lend(&mut self, n: usize) -> &'b [u8] {
+        let Room::Rest(rest) = &mut self.room else {
+            return &[];
+        };
+        let all = core::mem::take(rest);
+        let Some((front, behind)) = all.split_at_mut_checked(n) else {
+            return &[];
+        };
+        *rest = behind;
+        self.lent += n;
+        front
     }
 }
 
@@ -143,7 +282,7 @@ impl core::fmt::Debug for Carry {
 pub struct RecvBuf {
     /// Always initialised in full, so that `spare` lends it without filling it first.
     storage: Vec<u8>,
-    /// `consumed.bytes` is the head.
+    /// `consumed.bytes()` is the head.
     consumed: Consumed,
     tail: usize,
     size: usize,
@@ -166,10 +305,7 @@ impl RecvBuf {
     pub const fn with_size(size: usize) -> Self {
         Self {
             storage: Vec::new(),
-            consumed: Consumed {
-                bytes: 0,
-                secret: false,
-            },
+            consumed: Consumed::new(),
             tail: 0,
             size: if size == 0 { 1 } else { size },
         }
@@ -220,10 +356,8 @@ impl RecvBuf {
     /// Lends what has been read and not yet consumed.
     pub fn batch(&mut self) -> Batch<'_> {
         let head = self.head();
-        Batch {
-            rest: self.storage.get_mut(head..self.tail).unwrap_or_default(),
-            consumed: &mut self.consumed,
-        }
+        let rest = self.storage.get_mut(head..self.tail).unwrap_or_default();
+        Batch::new(rest, &mut self.consumed)
     }
 
     /// How many bytes wait to be consumed.
@@ -247,7 +381,7 @@ impl RecvBuf {
             return Err(NotParked);
         }
         self.wipe();
-        (self.consumed.bytes, self.tail) = (0, 0);
+        (self.consumed.counts.bytes, self.tail) = (0, 0);
         // Not for both together: what is carried would grow with each turn in which it fills the
         // buffer.
         self.make_room_or_abort(carry.len().max(need));
@@ -268,25 +402,26 @@ impl RecvBuf {
             carry.bytes.extend_from_slice(rest);
         }
         self.wipe();
-        (self.consumed.bytes, self.tail) = (0, 0);
+        (self.consumed.counts.bytes, self.tail) = (0, 0);
     }
 
     /// Gives the memory back if nothing is in it. For a buffer that is idle.
     pub fn give_back(&mut self) {
         if self.is_empty() {
             self.wipe();
-            (self.consumed.bytes, self.tail) = (0, 0);
+            (self.consumed.counts.bytes, self.tail) = (0, 0);
             self.storage = Vec::new();
+            self.consumed.room = Vec::new();
         }
     }
 
     /// The bytes of memory held.
     pub const fn capacity(&self) -> usize {
-        self.storage.capacity()
+        self.storage.capacity() + self.consumed.capacity()
     }
 
     fn head(&self) -> usize {
-        self.consumed.bytes.min(self.tail)
+        self.consumed.counts.bytes.min(self.tail)
     }
 
     fn make_room_or_abort(&mut self, need: usize) {
@@ -303,7 +438,7 @@ impl RecvBuf {
         // Moved only when it must be or costs next to nothing.
         if head > 0 && (waiting == 0 || spare < need.max(1) || waiting < spare / 8) {
             self.storage.copy_within(head..self.tail, 0);
-            (self.consumed.bytes, self.tail) = (0, waiting);
+            (self.consumed.counts.bytes, self.tail) = (0, waiting);
         }
         if waiting == 0 && self.storage.len() > wanted {
             // One packet was larger than the rest: its memory is not kept.
@@ -332,11 +467,11 @@ impl RecvBuf {
 
     /// Wipes consumed bytes that may have been secret.
     fn wipe(&mut self) {
-        if self.consumed.secret {
+        if self.consumed.secret() {
             let head = self.head();
             self.storage.get_mut(..head).unwrap_or_default().zeroize();
-            self.consumed.secret = false;
         }
+        self.consumed.wipe();
     }
 }
 

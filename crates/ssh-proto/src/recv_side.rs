@@ -6,8 +6,8 @@
 //! halves in hand.
 //!
 //! ```text
-//!   Batch --> identification / Opener --> Gate --+--> Opened::Data      (this half alone)
-//!                                                +--> Opened::Control   (apply: both halves)
+//!   Batch --> identification / Opener --> Inflater --> Gate --+--> Opened::Data      (this half alone)
+//!                                         where it is on      +--> Opened::Control   (apply: both halves)
 //! ```
 //!
 //! What this half knows of the other is a copy: the [`View`] that the gate judges by, and for each
@@ -16,14 +16,15 @@
 
 use alloc::vec::Vec;
 
+use crate::algorithm::CompressionAlgorithm;
 use crate::config::Limits;
 use crate::error::{Error, LimitExceeded, PeerMisbehaved};
 use crate::message::{ChannelData, ChannelExtendedData, Disconnect, Wire};
 use crate::mux::{ChannelId, Stream};
 use crate::recv::{Batch, Wants};
 use crate::transport::{
-    ExpectIdentification, Lifetime, Line, Opener, Packet, Payload, Phase, ResetSequence, Role,
-    Usage, Verdict, View,
+    ExpectIdentification, Inflater, Lifetime, Line, Opener, Packet, Payload, Phase, ResetSequence,
+    Role, Usage, Verdict, View,
 };
 
 /// Whether input is taken, as decided by the sending half.
@@ -42,6 +43,9 @@ pub(crate) enum Status {
 pub struct RecvSide {
     identification: Option<ExpectIdentification>,
     opener: Opener,
+    inflater: Inflater,
+    /// On a server: packets may come that the client sent before it knew that it is in.
+    under_way: bool,
     view: View,
     status: Status,
     wants: Wants,
@@ -62,6 +66,7 @@ pub struct RecvSide {
 struct RecvLimits {
     packet_before_auth: usize,
     packet: usize,
+    inflated: usize,
     packets_before_auth: u64,
     bytes_before_auth: u64,
     maximum_packet: u32,
@@ -142,6 +147,8 @@ impl RecvSide {
                 Role::Server => ExpectIdentification::of_client(),
             }),
             opener: Opener::new(),
+            inflater: Inflater::new(),
+            under_way: role == Role::Server,
             view: View::new(role),
             status: Status::Open,
             wants: Wants::Bytes(1),
@@ -150,6 +157,7 @@ impl RecvSide {
             limits: RecvLimits {
                 packet_before_auth: limits.packet_before_auth,
                 packet: limits.packet,
+                inflated: limits.inflated,
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
                 maximum_packet: limits.maximum_packet,
@@ -201,6 +209,10 @@ impl RecvSide {
             self.wants = match self.status {
                 Status::Open => Wants::Batch,
                 Status::Paused if self.eof && self.view.phase != Phase::Connected => {
+                    if !self.has_room(batch) {
+                        self.wants = Wants::Batch;
+                        return None;
+                    }
                     return Some(Opened::Control(Control(self.last_words(batch))));
                 }
                 // Nobody takes our output any more, and what was read already is not lost.
@@ -219,6 +231,7 @@ impl RecvSide {
             match step {
                 Ok(Some(Next::Opened(opened))) => return Some(opened),
                 Ok(Some(Next::Again)) => {}
+                Ok(Some(Next::Later)) => return None,
                 Ok(None) if self.eof => return Some(Opened::Control(Control(Kind::Eof))),
                 Ok(None) => return None,
                 Err(error) => return Some(Opened::Control(Control(Kind::Failed(error)))),
@@ -263,12 +276,16 @@ impl RecvSide {
         } else {
             self.limits.packet_before_auth
         };
+        if !self.has_room(batch) {
+            self.wants = Wants::Batch;
+            return Ok(Some(Next::Later));
+        }
         let payload = match self.opener.next(batch, max, !authenticated)? {
             Packet::Missing(n) => {
                 self.wants = Wants::Bytes(n);
                 return Ok(None);
             }
-            Packet::Payload(payload) => payload,
+            Packet::Payload(payload) => self.inflated(payload, batch, authenticated)?,
         };
         // The lists of a KEXINIT are copied for the report: what was too much in the first exchange
         // is too much in a later one.
@@ -292,6 +309,47 @@ impl RecvSide {
             Verdict::Unknown => Ok(Some(Next::control(Kind::Unknown(payload.seq)))),
             Verdict::Refuse => Err(self.view.refusal(payload.number).into()),
         }
+    }
+
+    /// The most that a packet of this phase inflates to, where packets are compressed.
+    fn inflates_to(&self) -> Option<usize> {
+        let authenticated = self.view.phase == Phase::Connected;
+        let limit = if authenticated {
+            self.limits.inflated
+        } else {
+            self.limits.packet_before_auth
+        };
+        self.inflater.is_on(authenticated).then_some(limit)
+    }
+
+    fn has_room(&self, batch: &Batch<'_>) -> bool {
+        self.inflates_to().is_none_or(|limit| batch.has_room(limit))
+    }
+
+    /// The payload as it was before it was compressed.
+    fn inflated<'b>(
+        &mut self,
+        payload: Payload<'b>,
+        batch: &mut Batch<'b>,
+        authenticated: bool,
+    ) -> Result<Payload<'b>, Error> {
+        let Some(limit) = self.inflates_to() else {
+            return Ok(payload);
+        };
+        if self.under_way && authenticated && is_from_before(payload.number) {
+            self.count_before_auth(payload.bytes.len())?;
+            return Ok(payload);
+        }
+        self.under_way = false;
+        let room = batch.room(limit)?;
+        let length = self.inflater.unpack(payload.bytes, room, authenticated)?;
+        let bytes = batch.lend(length);
+        let &number = bytes.first().ok_or(PeerMisbehaved::NoPayload)?;
+        Ok(Payload {
+            seq: payload.seq,
+            number,
+            bytes,
+        })
     }
 
     fn count_before_auth(&mut self, bytes: usize) -> Result<(), Error> {
@@ -412,10 +470,13 @@ impl RecvSide {
         &mut self,
         opening: crate::crypto::cipher::OpeningKey,
         reset: ResetSequence,
+        compression: CompressionAlgorithm,
         limits: &Limits,
     ) {
         self.lifetime = Lifetime::new(limits, Some(opening.cipher()));
         self.opener.switch(opening, reset);
+        self.inflater.begin(compression);
+        self.under_way &= self.view.phase != Phase::Connected;
     }
 
     /// Takes over what the sending half knows.
@@ -436,8 +497,10 @@ impl RecvSide {
         self.wants = Wants::Batch;
     }
 
-    pub(crate) const fn want_nothing(&mut self) {
+    /// It is over.
+    pub(crate) fn want_nothing(&mut self) {
         self.wants = Wants::Closed;
+        self.inflater.end();
     }
 
     /// How many packets have been received: for [`SendSide::note_heard`](crate::SendSide), where
@@ -455,9 +518,18 @@ impl RecvSide {
     }
 }
 
+/// Whether a message of this number may be one that a client sent, not compressed, before it had
+/// SSH_MSG_USERAUTH_SUCCESS: of the transport or of authentication. A stream begins with an octet whose
+/// lower half is 8 (RFC 1950 section 2.2), and no message that there is of these has such a number.
+const fn is_from_before(number: u8) -> bool {
+    matches!(number, 1..=4 | 50..=79) && number & 0x0f != 8
+}
+
 enum Next<'b> {
     Opened(Opened<'b>),
     Again,
+    /// There is no room in this batch for another packet.
+    Later,
 }
 
 impl<'b> Next<'b> {

@@ -267,7 +267,7 @@ impl SendBuf {
         grow(
             &mut self.storage,
             self.len..end,
-            end + MAX_OVERHEAD,
+            end + MAX_OVERHEAD + sealer.growth(payload),
             self.mark,
         )?;
         let room = self.storage.get_mut(self.len..).unwrap_or_default();

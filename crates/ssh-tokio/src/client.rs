@@ -245,7 +245,7 @@ impl Client {
         self.engine().lock().ended.clone()
     }
 
-    /// What the last exchange of keys agreed on.
+    /// What the last exchange of keys agreed on, and what is weak of it.
     pub fn negotiated(&self) -> Option<Negotiated> {
         self.engine().lock().send().negotiated().cloned()
     }

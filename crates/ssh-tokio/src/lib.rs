@@ -20,6 +20,7 @@
 //! | connecting, logging in, running things | [`Client`], [`ConnectOptions`] |
 //! | a program, or a connection | [`Channel`], [`ReadHalf`], [`WriteHalf`] |
 //! | what happens meanwhile | [`Observer`] |
+//! | which algorithms | [`Preset`], [`AlgorithmList`], [`Negotiated`] |
 //! | serving users | [`Server`], [`ServerOptions`], [`Handler`] |
 //!
 //! A connection is one task. It reads, and looks after deadlines and after output that the stream
@@ -35,6 +36,38 @@
 //! reason. Dropping the last handle of a connection ends it; no drop waits. No call waits for ever:
 //! requests have the time limits of the options, reads and writes end with the connection, and a
 //! peer that has vanished is found by keepalive.
+//!
+//! # Which algorithms are spoken
+//!
+//! A [`Preset`], and changes of its lists by name, in the syntax of OpenSSH's configuration. What is
+//! known to be weak is offered only where it is named or by the preset `legacy`, and much of it is
+//! compiled in only with the cargo feature `legacy`. [`Client::negotiated`] says what was agreed.
+//! The same calls are in [`ServerOptions`].
+//!
+//! ```no_run
+//! use ssh_tokio::{AlgorithmList, Client, ConnectOptions, Preset};
+//!
+//! # async fn example(login: ssh_tokio::Login) -> Result<(), Box<dyn std::error::Error>> {
+//! // From a program, or from a line of a configuration file such as `macs = -*-etm@openssh.com`.
+//! let (key, value) = ("macs", "-*-etm@openssh.com");
+//! let options = ConnectOptions::new(login)
+//!     .preset("default".parse::<Preset>()?)
+//!     .algorithms(AlgorithmList::Kex, "+diffie-hellman-group14-sha1")?
+//!     .algorithms(AlgorithmList::Ciphers, "^aes128-gcm@openssh.com")?
+//!     .algorithms(key.parse()?, value)?;
+//! let client = Client::connect_tcp("example.org:22", options).await?;
+//! if let Some(agreed) = client.negotiated() {
+//!     println!("{agreed}; post-quantum: {}", agreed.is_post_quantum());
+//!     for (slot, name) in agreed.deprecated() {
+//!         eprintln!("{slot}: {name} is weak");
+//!     }
+//!     if agreed.prefix_truncation_possible() {
+//!         eprintln!("the server does not know strict key exchange (CVE-2023-48795)");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -70,4 +103,6 @@ pub use ssh_driver::{
     Ended, Error, ExitStatus, Exposure, ForwardOptions, Observer, Output, Pty, Reason,
     ServerOptions, Session, Terminal,
 };
+pub use ssh_proto::algorithm::{AlgorithmList, ListError, Preset};
+pub use ssh_proto::kex::Negotiated;
 pub use ssh_server::{FixedUsers, HostKeys, Required, StartLimits};

@@ -293,7 +293,8 @@ impl<H: Handler> Shared<H> {
     }
 
     fn run(&self, done: Done<ssh_proto::Server>, from: SocketAddr, admitted: Admitted, seat: Seat) {
-        let session = Arc::new(Session::new(from, admitted));
+        let negotiated = done.peer.negotiated().cloned();
+        let session = Arc::new(Session::new(from, admitted, negotiated));
         self.handler.logged_in(&session);
         let number = seat.place.number();
         let keys = self.options.host_keys().clone();

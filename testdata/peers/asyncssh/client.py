@@ -1,26 +1,22 @@
-"""An AsyncSSH client for tests: one command, its input from ours, its output to ours.
+"""An AsyncSSH client for tests: see arguments.py."""
 
-With --tunnel HOST:PORT it has the server connect there instead, and the command is not used.
-Exits with the status of the command, with 255 when there was no session. Logs to standard error.
-"""
-
-import argparse
 import asyncio
 import logging
 import os
 import sys
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../python")]
+
 import asyncssh
+import arguments
+import settings
 
 
 async def execute(options):
-    settings = {}
-    if options.rekey_bytes:
-        settings["rekey_bytes"] = options.rekey_bytes
-    if options.rekey_seconds:
-        settings["rekey_seconds"] = options.rekey_seconds
+    more = settings.of(options)
     if options.password is not None:
-        settings["password"] = options.password
+        more["password"] = options.password
     async with asyncssh.connect(
         options.host,
         options.port,
@@ -29,11 +25,8 @@ async def execute(options):
         known_hosts=options.known_hosts,
         agent_path=None,
         config=[],
-        kex_algs=options.kex or (),
-        encryption_algs=options.ciphers or (),
-        mac_algs=options.macs or (),
         server_host_key_algs=options.host_key_algorithms or (),
-        **settings,
+        **more,
     ) as connection:
         given = sys.stdin.buffer.read()
         if options.tunnel:
@@ -47,8 +40,7 @@ async def execute(options):
 
 async def through_tunnel(connection, target, given):
     """Sends and receives at the same time: an echo stops when nobody takes what comes back."""
-    host, port = target.rsplit(":", 1)
-    reader, writer = await connection.open_connection(host, int(port))
+    reader, writer = await connection.open_connection(*target)
 
     async def send():
         writer.write(given)
@@ -61,29 +53,11 @@ async def through_tunnel(connection, target, given):
     return 0
 
 
-def names(text):
-    return text.split(",")
-
-
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--key")
-    parser.add_argument("--known-hosts", required=True)
-    parser.add_argument("--kex", type=names)
-    parser.add_argument("--host-key-algorithms", type=names)
-    parser.add_argument("--ciphers", type=names)
-    parser.add_argument("--macs", type=names)
-    parser.add_argument("--rekey-bytes")
-    parser.add_argument("--rekey-seconds")
-    parser.add_argument("--tunnel")
-    parser.add_argument("command")
-    options = parser.parse_args()
-    options.password = os.environ.get("ASYNCSSH_PASSWORD")
+    options = arguments.of_client()
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG)
     asyncssh.set_debug_level(1)
+    settings.tell_of_keys()
     try:
         sys.exit(asyncio.run(execute(options)))
     except (asyncssh.Error, OSError) as error:

@@ -1,16 +1,16 @@
-"""An AsyncSSH server for tests: executes commands with /bin/sh, serves SFTP, forwards.
+"""An AsyncSSH server for tests, which also serves SFTP and forwards: see arguments.py."""
 
-Listens on 127.0.0.1 and a port of the system's choice, which it prints as `PORT n` on standard
-output. Ends when its standard input does, so that it never outlives the test.
-"""
-
-import argparse
 import asyncio
 import logging
 import os
 import sys
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../python")]
+
 import asyncssh
+import arguments
+import settings
 
 
 class Server(asyncssh.SSHServer):
@@ -71,19 +71,7 @@ async def execute(process):
         process.exit(status)
 
 
-async def input_ends():
-    """Returns when the test is gone."""
-    loop = asyncio.get_running_loop()
-    while await loop.run_in_executor(None, os.read, 0, 4096):
-        pass
-
-
 async def serve(options):
-    settings = {}
-    if options.rekey_bytes:
-        settings["rekey_bytes"] = options.rekey_bytes
-    if options.rekey_seconds:
-        settings["rekey_seconds"] = options.rekey_seconds
     server = await asyncssh.create_server(
         lambda: Server(options),
         "127.0.0.1",
@@ -94,40 +82,20 @@ async def serve(options):
         sftp_factory=True,
         encoding=None,
         config=[],
-        kex_algs=options.kex or (),
-        encryption_algs=options.ciphers or (),
-        mac_algs=options.macs or (),
-        signature_algs=options.host_key_algorithms or (),
-        **settings,
+        signature_algs=options.user_signatures or (),
+        **settings.of(options),
     )
     print("PORT", server.get_port(), flush=True)
-    await input_ends()
-    server.close()
-
-
-def names(text):
-    return text.split(",")
+    await server.wait_closed()
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--password")
-    parser.add_argument("--authorized-keys", required=True)
-    parser.add_argument("--host-key", action="append", required=True)
-    parser.add_argument("--kex", type=names)
-    parser.add_argument("--host-key-algorithms", type=names)
-    parser.add_argument("--ciphers", type=names)
-    parser.add_argument("--macs", type=names)
-    parser.add_argument("--rekey-bytes")
-    parser.add_argument("--rekey-seconds")
-    options = parser.parse_args()
+    options = arguments.of_server()
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG)
     asyncssh.set_debug_level(1)
+    settings.tell_of_keys()
+    arguments.end_with_input()
     asyncio.run(serve(options))
-    # The reader of standard input is a thread that may still wait; nothing is left to do.
-    sys.stderr.flush()
-    os._exit(0)
 
 
 main()

@@ -19,7 +19,7 @@ use ssh_proto::random::{Random, RandomError};
 use ssh_server::{FixedUsers, HostKeys};
 
 use crate::progress::Progress;
-use crate::{Failure, Narrator};
+use crate::{Failure, Narrator, doubts};
 
 const USER: &str = "alice";
 /// How much the bulk transfer carries.
@@ -70,12 +70,19 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
     println!("  logged in as {USER} by {}", client.authenticated_by());
     if let Some(agreed) = client.negotiated() {
-        let kept = if agreed.strict_kex {
-            "strict"
-        } else {
-            "not strict"
-        };
-        println!("  key exchange was {kept}");
+        let not = |is: bool| if is { "" } else { "not " };
+        println!(
+            "  key exchange is {}strict and {}post-quantum",
+            not(agreed.strict_kex),
+            not(agreed.is_post_quantum()),
+        );
+        let doubts = doubts(&agreed);
+        for doubt in &doubts {
+            println!("  {doubt}");
+        }
+        if doubts.is_empty() {
+            println!("  nothing that was agreed is known to be weak");
+        }
     }
 
     println!("\nA command:");

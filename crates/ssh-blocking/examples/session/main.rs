@@ -7,6 +7,8 @@
 //!     --known-hosts FILE  instead of ~/.ssh/known_hosts
 //!     --fingerprint F     trust exactly this host key (SHA256:...)
 //!     --password-env NAME take the password from this environment variable
+//!     --preset NAME       which algorithms are offered: hardened, default, legacy
+//!     --set LIST=NAMES    changes a list, as in --set ciphers=^aes128-gcm@openssh.com
 //! ```
 //!
 //! Without a command it starts a shell on a terminal. What goes wrong is one line on standard
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 use ssh_blocking::Observer;
 use ssh_proto::Identification;
 use ssh_proto::escape::Escaped;
-use ssh_proto::kex::{Choice, NegotiationReport};
+use ssh_proto::kex::{Choice, Negotiated, NegotiationReport};
 use ssh_proto::key::{Fingerprint, PublicKey};
 
 fn main() -> ExitCode {
@@ -45,6 +47,19 @@ fn main() -> ExitCode {
 
 /// Anything that ends the program with one line.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is to be said against what was agreed.
+pub(crate) fn doubts(agreed: &Negotiated) -> Vec<String> {
+    let weak = agreed
+        .deprecated()
+        .map(|(slot, name)| format!("{slot}: {name} is known to be weak"));
+    let truncation = agreed.prefix_truncation_possible().then(|| {
+        "messages may have been removed from the handshake (CVE-2023-48795): the server does not \
+         know strict key exchange"
+            .to_owned()
+    });
+    weak.chain(truncation).collect()
+}
 
 /// Tells the user what happens on the connection.
 pub(crate) struct Narrator {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-use ssh_blocking::{Channel, Client, ConnectOptions, ExitStatus, Pty};
+use ssh_blocking::{AlgorithmList, Channel, Client, ConnectOptions, ExitStatus, Preset, Pty};
 use ssh_client::{Login, Trust};
 use ssh_keys::known_hosts::KnownHosts;
 use ssh_keys::{KeyFileError, SigningKey, load_private};
@@ -15,10 +15,11 @@ use ssh_proto::message::TerminalModes;
 use ssh_proto::mux::Stream;
 
 use crate::terminal::{self, Raw};
-use crate::{Failure, Narrator};
+use crate::{Failure, Narrator, doubts};
 
 const USAGE: &str = "usage: session [-- user@host[:port] [-i key] [--known-hosts file] \
-                     [--fingerprint SHA256:...] [--password-env name] [command...]]";
+                     [--fingerprint SHA256:...] [--password-env name] [--preset name] \
+                     [--set list=names]... [command...]]";
 
 /// What the command line asks for.
 pub(crate) struct Request {
@@ -29,6 +30,8 @@ pub(crate) struct Request {
     known_hosts: Option<PathBuf>,
     fingerprint: Option<Fingerprint>,
     password_env: Option<String>,
+    preset: Preset,
+    lists: Vec<(AlgorithmList, String)>,
     command: String,
 }
 
@@ -49,6 +52,8 @@ impl Request {
             known_hosts: None,
             fingerprint: None,
             password_env: None,
+            preset: Preset::default(),
+            lists: Vec::new(),
             command: String::new(),
         };
         while let Some(option) = words.next_if(|word| word.starts_with('-')) {
@@ -63,6 +68,14 @@ impl Request {
                     request.fingerprint = Some(parsed);
                 }
                 "--password-env" => request.password_env = Some(value.into()),
+                "--preset" => {
+                    request.preset = value.parse().map_err(|e| format!("--preset: {e}"))?;
+                }
+                "--set" => {
+                    let (list, names) = value.split_once('=').ok_or(USAGE)?;
+                    let list = list.parse().map_err(|e| format!("--set: {e}"))?;
+                    request.lists.push((list, names.into()));
+                }
                 _ => return Err(format!("unknown option {option}; {USAGE}")),
             }
         }
@@ -158,12 +171,19 @@ pub(crate) fn run(request: &Request) -> Result<u8, Failure> {
         login = login.ask_password(3);
     }
     let who = format!("password of {}@{}", request.user, request.host);
-    let options = ConnectOptions::new(login)
+    let mut options = ConnectOptions::new(login)
+        .preset(request.preset)
         .connect_timeout(Some(Duration::from_secs(15)))
         .keepalive(Duration::from_secs(30), 3)
         .on_password(move |_| terminal::password(&who))
         .observer(Narrator { verbose: false });
+    for (list, names) in &request.lists {
+        options = options.algorithms(*list, names)?;
+    }
     let client = Client::connect((request.host.as_str(), request.port), options)?;
+    for doubt in client.negotiated().iter().flat_map(doubts) {
+        eprintln!("warning: {doubt}");
+    }
     let channel = client.open_session()?;
     let exit = if request.command.is_empty() {
         shell(&channel)?

@@ -17,6 +17,7 @@ impl Handler for Programs {
         }
         let terminal = request.terminal().map(|terminal| terminal.term.clone());
         let env = request.env().to_vec();
+        let terms = request.session().negotiated().cloned();
         let Ok(mut channel) = request.accept() else {
             return;
         };
@@ -62,6 +63,7 @@ impl Handler for Programs {
                 Ok(channel.exit(0)?)
             })(),
             "setup" => write!(channel, "{terminal:?} {env:?}").and_then(|()| Ok(channel.exit(0)?)),
+            "terms" => write!(channel, "{}", terms.unwrap()).and_then(|()| Ok(channel.exit(0)?)),
             "signals" => (|| {
                 let signal = channel.signal()?;
                 let size = channel.terminal_size();

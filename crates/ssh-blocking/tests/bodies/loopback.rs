@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::driver::{
-    Client, ConnectOptions, Error, ExitStatus, FixedUsers, HostKeys, Login, Observer, Pty,
-    Required, Server, ServerOptions, Trust,
+    AlgorithmList, Client, ConnectOptions, Error, ExitStatus, FixedUsers, HostKeys, Login,
+    Observer, Preset, Pty, Required, Server, ServerOptions, Trust,
 };
 use common::{Programs, noise};
 use ssh_keys::SigningKey;
@@ -43,6 +43,60 @@ fn a_command_gives_its_output_and_status() {
         assert!(matches!(client.exec("refused"), Err(Error::RequestRefused)));
         assert_eq!(client.host_key(), Some(host_key().public_key()));
         assert!(client.negotiated().unwrap().strict_kex);
+    });
+}
+
+#[test]
+fn algorithms_are_chosen_by_preset_and_by_name() {
+    within(20, || {
+        let server_options = server_options()
+            .preset(Preset::hardened())
+            .algorithms(AlgorithmList::Macs, "+hmac-sha2-512")
+            .unwrap()
+            .user_signatures("-rsa-*")
+            .unwrap();
+        let server = Server::bind("127.0.0.1:0", server_options, Programs).unwrap();
+        let chosen = options()
+            .preset("default".parse().unwrap())
+            .algorithms(AlgorithmList::Kex, "^curve25519-sha256@libssh.org")
+            .unwrap()
+            .algorithms("ciphers".parse().unwrap(), "aes192-ctr")
+            .unwrap()
+            .algorithms(AlgorithmList::MacsServerToClient, "hmac-sha2-512")
+            .unwrap()
+            .algorithms(AlgorithmList::MacsClientToServer, "^hmac-sha2-256-etm*")
+            .unwrap();
+        let client = Client::connect(server.local_addr(), chosen).unwrap();
+        let agreed = client.negotiated().unwrap();
+        let line = "curve25519-sha256@libssh.org, ssh-ed25519, aes192-ctr with \
+                    hmac-sha2-256-etm@openssh.com to the server and aes192-ctr with \
+                    hmac-sha2-512 to the client";
+        assert_eq!(agreed.to_string(), line);
+        assert_eq!(client.exec("terms").unwrap().stdout, line.as_bytes());
+        assert!(!agreed.is_post_quantum() && agreed.deprecated().next().is_none());
+        assert!(agreed.strict_kex && !agreed.prefix_truncation_possible());
+
+        // Nothing in common: the error says what to set.
+        let nothing = options().algorithms(AlgorithmList::Macs, "hmac-sha2-256");
+        let nothing = nothing
+            .unwrap()
+            .algorithms(AlgorithmList::Ciphers, "aes*-ctr");
+        let error = Client::connect(server.local_addr(), nothing.unwrap()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("set macs to \"+hmac-sha2-256-etm@openssh.com\""),
+            "{error}"
+        );
+
+        let error = options().algorithms(AlgorithmList::Kex, "+x25519");
+        let Err(error) = error.map_err(Error::from) else {
+            panic!("there is no such method");
+        };
+        assert!(
+            error
+                .to_string()
+                .contains("`kex` \"x25519\" is no key exchange method")
+        );
     });
 }
 

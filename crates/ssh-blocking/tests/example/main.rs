@@ -20,6 +20,9 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Trial> {
     vec![
         peer_test("a_command_on_sshd", Sshd::find, |sshd| Ok(command(&sshd)?)),
+        peer_test("algorithms_are_chosen_by_name", Sshd::find, |sshd| {
+            Ok(algorithms(&sshd)?)
+        }),
         peer_test("what_goes_wrong_is_one_line", Sshd::find, |sshd| {
             Ok(wrong(&sshd)?)
         }),
@@ -103,6 +106,35 @@ fn command(sshd: &Sshd) -> Outcome {
     Ok(())
 }
 
+/// What is asked for is spoken: sshd says so in its log.
+fn algorithms(sshd: &Sshd) -> Outcome {
+    let setup = Setup::new(sshd)?;
+    let cases: [(&[&str], &str); 3] = [
+        (
+            &["--preset", "hardened", "--set", "kex=curve25519-sha256"],
+            "kex: algorithm: curve25519-sha256 ",
+        ),
+        (
+            &["--set", "kex=^*@libssh.org", "--preset", "legacy"],
+            "kex: algorithm: curve25519-sha256@libssh.org ",
+        ),
+        (
+            &["--set", "ciphers=aes192-ctr", "--set", "macs=hmac-sha2-512"],
+            "kex: client->server cipher: aes192-ctr MAC: hmac-sha2-512 compression: none ",
+        ),
+    ];
+    for (options, spoken) in cases {
+        let mut arguments = setup.welcome()?;
+        arguments.extend(options.iter().map(|&word| word.to_owned()));
+        arguments.push("true".into());
+        let output = setup.run(&arguments)?;
+        assert_eq!(output.status.code(), Some(0), "{options:?}: {output:?}");
+        let log = setup.server.log();
+        assert!(log.contains(spoken), "{options:?}: {log}");
+    }
+    Ok(())
+}
+
 fn wrong(sshd: &Sshd) -> Outcome {
     let setup = Setup::new(sshd)?;
     let welcome = setup.welcome()?;
@@ -122,6 +154,22 @@ fn wrong(sshd: &Sshd) -> Outcome {
         ("is not known", with(|a| a[4] = "/dev/null".into())),
         ("No such file", with(|a| a[2] = "/nonexistent".into())),
         ("refused", with(|a| a[0] = "nobody@127.0.0.1:1".into())),
+        (
+            "\"aes265-ctr\" is no cipher",
+            with(|a| a.extend(["--set".into(), "ciphers=+aes265-ctr".into()])),
+        ),
+        (
+            "there is no list \"cypher\"",
+            with(|a| a.extend(["--set".into(), "cypher=aes256-ctr".into()])),
+        ),
+        (
+            "\"harder\" is no preset",
+            with(|a| a.extend(["--preset".into(), "harder".into()])),
+        ),
+        (
+            "nothing would be left",
+            with(|a| a.extend(["--set".into(), "compression=-none".into()])),
+        ),
         ("usage", vec!["nobody".into()]),
     ];
     for (what, arguments) in cases {

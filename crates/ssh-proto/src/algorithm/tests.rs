@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::crypto::hash::HashAlgorithm;
+use crate::message::KexMessages;
 use crate::transport::Role;
 use crate::wire::NameList;
 
@@ -64,18 +65,68 @@ fn k10_sha1_and_md5_are_offered_only_by_name() {
     // As the name of a signature algorithm it means SHA-1.
     assert_eq!(SignatureAlgorithm::from_name("ssh-rsa"), None);
     assert_eq!(KeyType::from_name("rsa-sha2-256"), None);
+    let group1 = KexAlgorithm::from_name("diffie-hellman-group1-sha1");
+    assert_eq!(group1.is_some(), cfg!(feature = "legacy"));
 }
 
 #[test]
+fn z4_compression_is_offered_only_by_name_and_before_authentication_by_no_preset_of_a_server() {
+    use CompressionAlgorithm as Compression;
+    for role in [Role::Client, Role::Server] {
+        for preset in [
+            Preset::default(),
+            Preset::for_cpu(false),
+            Preset::hardened(),
+        ] {
+            let offered = preset.algorithms(role);
+            assert_eq!(offered.compression_client_to_server, [Compression::None]);
+            assert_eq!(offered.compression_server_to_client, [Compression::None]);
+        }
+    }
+    // CVE-2026-23943.
+    let of_server = Preset::legacy().algorithms(Role::Server);
+    let expected = [Compression::None, Compression::ZlibOpenssh];
+    assert_eq!(of_server.compression_client_to_server, expected);
+    assert_eq!(of_server.compression_server_to_client, expected);
+    #[cfg(feature = "legacy")]
+    {
+        let of_client = Preset::legacy().algorithms(Role::Client);
+        let all = [
+            Compression::None,
+            Compression::ZlibOpenssh,
+            Compression::Zlib,
+        ];
+        assert_eq!(of_client.compression_server_to_client, all);
+        assert!(Compression::Zlib.is_before_authentication());
+    }
+    assert!(!Compression::ZlibOpenssh.is_before_authentication());
+}
+
+/// CVE-2002-20001: a server computes for strangers.
+#[test]
+fn k9_a_server_offers_no_finite_field_diffie_hellman_unasked() {
+    let families = |role| -> Vec<KexMessages> {
+        let kex = Preset::default().algorithms(role).kex;
+        kex.iter().map(|kex| kex.messages()).collect()
+    };
+    let finite = |family: &KexMessages| *family != KexMessages::Ecdh;
+    assert!(!families(Role::Server).iter().any(finite));
+    assert!(families(Role::Client).iter().any(finite));
+    assert!(!families(Role::Client).contains(&KexMessages::Rsa));
+}
+
+/// Or its curve, by the size of which RFC 5656 section 6.2.1 chooses one.
+#[test]
 fn a_method_names_its_hash() {
     for &kex in KexAlgorithm::ALL {
-        let suffix = match kex.hash() {
-            HashAlgorithm::Sha1 => "sha1",
-            HashAlgorithm::Sha256 => "sha256",
-            HashAlgorithm::Sha384 => "sha384",
-            HashAlgorithm::Sha512 => "sha512",
+        let curve = match kex.hash() {
+            HashAlgorithm::Sha1 => "",
+            HashAlgorithm::Sha256 => "ecdh-sha2-nistp256",
+            HashAlgorithm::Sha384 => "ecdh-sha2-nistp384",
+            HashAlgorithm::Sha512 => "ecdh-sha2-nistp521",
         };
-        assert!(kex.name().contains(suffix));
+        let says = kex.name().contains(kex.hash_name());
+        assert!(says || kex.name() == curve, "{kex}");
     }
 }
 

@@ -46,3 +46,18 @@ pub struct SignRequest {
     /// What to sign; the algorithm says how it is hashed.
     pub data: alloc::vec::Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn how_somebody_was_let_in_is_said_in_words() {
+        let key = AuthenticatedBy::PublicKey(SignatureAlgorithm::Ed25519);
+        assert_eq!(key.to_string(), "publickey (ssh-ed25519)");
+        assert_eq!(AuthenticatedBy::Password.to_string(), "password");
+        assert!(AuthenticatedBy::None.to_string().contains("no credential"));
+    }
+}

@@ -7,7 +7,6 @@
 mod auth;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use auth::Auth;
@@ -16,6 +15,7 @@ pub use auth::{Credential, Probe};
 pub use crate::auth::{AuthenticatedBy, SignRequest};
 use crate::config::{ClientConfig, ConfigError};
 use crate::error::{End, Error, HostKeyError, Misuse};
+use crate::kex::Keys;
 use crate::key::{Fingerprint, PublicKey};
 use crate::mux::{ChannelEvent, GlobalEvent};
 use crate::peer;
@@ -141,8 +141,8 @@ impl Client {
             channel_types,
         } = config;
         let banner = transport.limits.banner;
-        let (send, recv) =
-            SendSide::new(Role::Client, transport, Vec::new(), channel_types, random)?;
+        let keys = Keys::default();
+        let (send, recv) = SendSide::new(Role::Client, transport, keys, channel_types, random)?;
         let auth = Auth::new(require_credential, banner);
         Ok(Self {
             recv,

@@ -32,6 +32,16 @@ impl HashAlgorithm {
         }
     }
 
+    /// As the names of algorithms have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
     /// The digest of `bytes`.
     pub(crate) fn digest(self, bytes: &[u8]) -> Digest {
         let mut hash = Hash::new(self);

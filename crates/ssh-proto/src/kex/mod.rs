@@ -4,11 +4,11 @@
 //! ```text
 //!   client                                          server
 //!   Idle --start--> ExpectKexInit                   Idle --start--> ExpectKexInit
-//!     | KEXINIT: negotiate, ECDH_INIT out             | KEXINIT: negotiate
-//!   ExpectReply                                     ExpectInit
-//!     | ECDH_REPLY: secret, H, signature checked      | ECDH_INIT: secret, H
+//!     | KEXINIT: negotiate, the method begins         | KEXINIT: negotiate
+//!   Method (one state for each message)             Method (one state for each message)
+//!     | the last: secret, H, signature checked        | the last: secret, H
 //!   Deciding (only if the host key is new)          Signing (only if the key is outside)
-//!     | trust: NEWKEYS out, keys for sending          | REPLY, NEWKEYS out, keys for sending
+//!     | trust: NEWKEYS out, keys for sending          | reply, NEWKEYS out, keys for sending
 //!   ExpectNewKeys                                   ExpectNewKeys
 //!     | NEWKEYS: keys for receiving                   | NEWKEYS: keys for receiving
 //!   Idle                                            Idle
@@ -18,8 +18,13 @@
 //! and puts the next one in; a state that fails leaves `Idle` behind and the connection ends.
 
 mod derive;
+#[cfg(test)]
+mod full_set;
+mod method;
 pub(crate) mod negotiate;
+mod offer;
 mod remedy;
+mod transcript;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -29,23 +34,18 @@ use core::mem;
 pub use negotiate::{Choice, Negotiated, NegotiationReport, Protection, Slot, SlotReport};
 pub use remedy::Remedy;
 
-use crate::algorithm::{Algorithms, KexAlgorithm, SignatureAlgorithm};
-use crate::config::{HostKey, TransportConfig};
-use crate::crypto::agree::{self, ClientShare, SharedSecret};
+use self::method::{Agreed, Answer, Exchanged, Expect, Next, Opening};
+use self::transcript::Transcript;
+use crate::algorithm::{KexAlgorithm, SignatureAlgorithm};
+use crate::config::{HostKey, TransientRsaKey, TransportConfig};
 use crate::crypto::cipher::OpeningKey;
-use crate::crypto::hash::{Digest, Hash};
-use crate::error::{Error, HostKeyError, KeyExchangeError, PeerMisbehaved};
+use crate::crypto::hash::Digest;
+use crate::error::{Error, HostKeyError, PeerMisbehaved};
 use crate::key::{PrivateKey, PublicKey};
-use crate::message::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys, Wire};
+use crate::message::{KexInit, KexMessages, NewKeys, Wire};
 use crate::out::Out;
 use crate::random::Purpose;
 use crate::transport::{Identification, ResetSequence, Role};
-use crate::wire::{NameList, Sink};
-
-const EXT_INFO_C: &str = "ext-info-c";
-const EXT_INFO_S: &str = "ext-info-s";
-const STRICT_C: &str = "kex-strict-c-v00@openssh.com";
-const STRICT_S: &str = "kex-strict-s-v00@openssh.com";
 
 /// What a step of the machine asks its surroundings to do.
 #[derive(Debug)]
@@ -71,12 +71,18 @@ pub(crate) struct Finished {
     pub(crate) first: bool,
 }
 
+/// The keys of a server. A client has none.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) host: Vec<HostKey>,
+    pub(crate) transient_rsa: Option<TransientRsaKey>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Kex {
     role: Role,
     config: Arc<TransportConfig>,
-    /// Of a server.
-    host_keys: Vec<HostKey>,
+    keys: Keys,
     ours: Identification,
     theirs: Option<Identification>,
     state: State,
@@ -97,10 +103,11 @@ enum State {
     #[default]
     Idle,
     ExpectKexInit(ExpectKexInit),
-    ExpectInit(Agreed),
-    ExpectReply(Agreed, ClientShare),
+    Method(Expect),
+    /// Client: is the host key to be trusted?
     Deciding(Exchanged, PublicKey),
-    Signing(Exchanged, PublicKey, Vec<u8>),
+    /// Server: the signature is made outside.
+    Signing(Exchanged, PublicKey, Answer),
     ExpectNewKeys(OpeningKey),
 }
 
@@ -109,37 +116,21 @@ enum State {
 struct ExpectKexInit {
     /// Its payload, I_C or I_S.
     payload: Vec<u8>,
-    /// The share that was sent along with it.
-    guess: Option<(KexAlgorithm, ClientShare)>,
-}
-
-/// Both KEXINITs are known.
-#[derive(Debug)]
-struct Agreed {
-    terms: Negotiated,
-    /// V_C, V_S, I_C and I_S have gone in.
-    hash: Hash,
-}
-
-/// The secret is known.
-#[derive(Debug)]
-struct Exchanged {
-    terms: Negotiated,
-    shared: SharedSecret,
-    exchange_hash: Digest,
+    /// What was sent along with it, for which method.
+    guess: Option<(KexAlgorithm, Opening)>,
 }
 
 impl Kex {
     pub(crate) const fn new(
         role: Role,
         config: Arc<TransportConfig>,
-        host_keys: Vec<HostKey>,
+        keys: Keys,
         ours: Identification,
     ) -> Self {
         Self {
             role,
             config,
-            host_keys,
+            keys,
             ours,
             theirs: None,
             state: State::Idle,
@@ -197,8 +188,7 @@ impl Kex {
     pub(crate) const fn expected(&self) -> Option<u8> {
         match &self.state {
             State::Idle | State::ExpectKexInit(_) => None,
-            State::ExpectInit(_) => Some(<KexEcdhInit<'_> as Wire<'_>>::NUMBER),
-            State::ExpectReply(..) => Some(<KexEcdhReply<'_> as Wire<'_>>::NUMBER),
+            State::Method(expect) => Some(expect.number()),
             // While a decision is out nothing is read; what comes next is NEWKEYS.
             State::Deciding(..) | State::Signing(..) | State::ExpectNewKeys(_) => {
                 Some(<NewKeys as Wire<'_>>::NUMBER)
@@ -215,89 +205,24 @@ impl Kex {
         let algorithms = self.algorithms();
         let mut cookie = [0; 16];
         out.streams.fill(Purpose::Cookie, &mut cookie);
-        let guess = self.guess(&algorithms, out)?;
+        let guess = match algorithms.kex.first() {
+            Some(&kex) if self.guesses(kex) => Some((kex, Opening::new(kex, self, out)?)),
+            _ => None,
+        };
         let payload = self.kexinit(&algorithms, &cookie, guess.is_some());
         out.hold(self.config.limits.held);
         out.transport(&KexInit::decode(&payload).map_err(|_| INTERNAL)?);
-        if let Some((_, share)) = &guess {
-            out.transport(&KexEcdhInit {
-                client_public: share.public(),
-            });
+        if let Some((kex, opening)) = &guess {
+            opening.send(*kex, out);
         }
         self.state = State::ExpectKexInit(ExpectKexInit { payload, guess });
         Ok(())
     }
 
-    /// The share for our guess, where one is to be sent: by a client, in its first exchange.
-    fn guess(
-        &self,
-        algorithms: &Algorithms,
-        out: &mut Out,
-    ) -> Result<Option<(KexAlgorithm, ClientShare)>, Error> {
-        let wanted = self.config.guess && self.role == Role::Client && self.session_id.is_none();
-        let Some(&kex) = algorithms.kex.first().filter(|_| wanted) else {
-            return Ok(None);
-        };
-        Ok(Some((kex, self.share(kex, out)?)))
-    }
-
-    fn share(&self, kex: KexAlgorithm, out: &mut Out) -> Result<ClientShare, Error> {
-        ClientShare::generate(kex, &mut out.streams).map_err(|_| INTERNAL)
-    }
-
-    /// What we offer: of host keys a server can offer only what it has.
-    fn algorithms(&self) -> Algorithms {
-        let mut algorithms = self.config.algorithms.clone();
-        if self.role == Role::Server {
-            algorithms
-                .host_key
-                .retain(|algorithm| self.host_key_for(*algorithm).is_some());
-        }
-        algorithms
-    }
-
-    fn host_key_for(&self, algorithm: SignatureAlgorithm) -> Option<&HostKey> {
-        let key_type = algorithm.key_type();
-        self.host_keys
-            .iter()
-            .find(|key| key.public_key().key_type() == key_type)
-    }
-
-    fn kexinit(&self, a: &Algorithms, cookie: &[u8; 16], guess: bool) -> Vec<u8> {
-        fn names<A: negotiate::Named>(list: &[A]) -> Vec<&'static str> {
-            list.iter().map(|algorithm| algorithm.name()).collect()
-        }
-        let mut kex = names(&a.kex);
-        if self.session_id.is_none() {
-            // Markers, not methods, and of the first KEXINIT only.
-            let (ext_info, strict) = match self.role {
-                Role::Client => (EXT_INFO_C, STRICT_C),
-                Role::Server => (EXT_INFO_S, STRICT_S),
-            };
-            kex.extend([ext_info, strict]);
-        }
-        let mut payload = Vec::with_capacity(1024);
-        payload.put_u8(<KexInit<'_> as Wire<'_>>::NUMBER);
-        payload.put(cookie);
-        payload.put_names(&kex);
-        payload.put_names(&names(&a.host_key));
-        payload.put_names(&names(&a.ciphers_client_to_server));
-        payload.put_names(&names(&a.ciphers_server_to_client));
-        payload.put_names(&negotiate::mac_names(
-            &a.ciphers_client_to_server,
-            &a.macs_client_to_server,
-        ));
-        payload.put_names(&negotiate::mac_names(
-            &a.ciphers_server_to_client,
-            &a.macs_server_to_client,
-        ));
-        payload.put_names(&names(&a.compression_client_to_server));
-        payload.put_names(&names(&a.compression_server_to_client));
-        payload.put_names(&[]);
-        payload.put_names(&[]);
-        payload.put_boolean(guess);
-        payload.put_u32(0);
-        payload
+    /// Only a client guesses, in its first exchange alone, and where it speaks first.
+    fn guesses(&self, kex: KexAlgorithm) -> bool {
+        let begins = self.role == Role::Client && kex.messages() != KexMessages::Rsa;
+        self.config.guess && begins && self.session_id.is_none()
     }
 
     /// The peer's KEXINIT, which came as packet `seq`.
@@ -326,28 +251,34 @@ impl Kex {
         terms.strict_kex = self.strict;
         //= rfc4253#section-7
         //# If the guess was wrong, the ... packet MUST be silently ignored
-        self.skip_guess =
-            theirs.first_kex_packet_follows && !negotiate::guess_is_right(&ours, &theirs);
-        let hash = self.begin_hash(&terms, &our_payload, payload)?;
-        let agreed = Agreed { terms, hash };
-        self.state = match self.role {
-            Role::Server => State::ExpectInit(agreed),
-            Role::Client => {
-                let right = negotiate::guess_is_right(&ours, &theirs);
-                let share = match guess {
-                    Some((kex, share)) if right && kex == agreed.terms.kex => share,
-                    _ => {
-                        let share = self.share(agreed.terms.kex, out)?;
-                        out.transport(&KexEcdhInit {
-                            client_public: share.public(),
-                        });
-                        share
-                    }
-                };
-                State::ExpectReply(agreed, share)
-            }
+        let right = negotiate::guess_is_right(&ours, &theirs);
+        self.skip_guess = theirs.first_kex_packet_follows && !right;
+        let agreed = Agreed {
+            transcript: self.transcript(&terms, &our_payload, payload)?,
+            terms,
         };
+        let guess = guess.filter(|(kex, _)| right && *kex == agreed.terms.kex);
+        self.state = State::Method(match self.role {
+            Role::Client => self.begin(agreed, guess, out)?,
+            Role::Server => Expect::of_server(agreed, self, out)?,
+        });
         Ok(report)
+    }
+
+    /// Client: what is sent first, unless it was guessed rightly.
+    fn begin(
+        &self,
+        agreed: Agreed,
+        guess: Option<(KexAlgorithm, Opening)>,
+        out: &mut Out,
+    ) -> Result<Expect, Error> {
+        let kex = agreed.terms.kex;
+        if let Some((_, opening)) = guess {
+            return Ok(opening.expect(agreed));
+        }
+        let opening = Opening::new(kex, self, out)?;
+        opening.send(kex, out);
+        Ok(opening.expect(agreed))
     }
 
     /// The wrong guess has come and is dropped.
@@ -355,85 +286,48 @@ impl Kex {
         self.skip_guess = false;
     }
 
-    /// Strict key exchange and EXT_INFO are announced in the first KEXINIT, and only there.
-    fn markers(&mut self, names: NameList<'_>, seq: u32) -> Result<(), Error> {
-        if self.session_id.is_some() {
-            return Ok(());
-        }
-        let (ext_info, strict) = match self.role {
-            Role::Client => (EXT_INFO_S, STRICT_S),
-            Role::Server => (EXT_INFO_C, STRICT_C),
-        };
-        self.peer_takes_ext_info = names.contains(ext_info);
-        self.strict = names.contains(strict);
-        if self.strict && seq != 0 {
-            return Err(PeerMisbehaved::StrictKexSequence.into());
-        }
-        if self.config.require_strict_kex && !self.strict {
-            return Err(KeyExchangeError::StrictRequired.into());
-        }
-        Ok(())
-    }
-
-    //= rfc4253#section-8
-    //# string V_C, string V_S, string I_C, string I_S, string K_S, e, f, K
-    fn begin_hash(&self, terms: &Negotiated, ours: &[u8], theirs: &[u8]) -> Result<Hash, Error> {
-        let their_line = self.theirs.as_ref().ok_or(INTERNAL)?.as_bytes();
+    fn transcript(
+        &self,
+        terms: &Negotiated,
+        ours: &[u8],
+        theirs: &[u8],
+    ) -> Result<Transcript, Error> {
         let our_line = self.ours.as_bytes();
-        let mut hash = Hash::new(terms.kex.hash());
-        let in_order = match self.role {
-            Role::Client => [our_line, their_line, ours, theirs],
-            Role::Server => [their_line, our_line, theirs, ours],
-        };
-        for part in in_order {
-            hash.put_string(part);
-        }
-        Ok(hash)
+        let their_line = self.theirs.as_ref().ok_or(INTERNAL)?.as_bytes();
+        let hash = terms.kex.hash();
+        Ok(match self.role {
+            Role::Client => Transcript::new(hash, [our_line, their_line], [ours, theirs]),
+            Role::Server => Transcript::new(hash, [their_line, our_line], [theirs, ours]),
+        })
     }
 
     /// A message of the negotiated method.
     pub(crate) fn on_method(&mut self, payload: &[u8], out: &mut Out) -> Result<Step, Error> {
-        match mem::take(&mut self.state) {
-            State::ExpectInit(agreed) => self.on_init(agreed, payload, out),
-            State::ExpectReply(agreed, share) => self.on_reply(agreed, share, payload, out),
-            _ => Err(INTERNAL),
+        let State::Method(expect) = mem::take(&mut self.state) else {
+            return Err(INTERNAL);
+        };
+        match expect.handle(payload, self, out)? {
+            Next::Expect(expect) => {
+                self.state = State::Method(expect);
+                Ok(Step::Continue)
+            }
+            Next::Proven(exchanged, key) => self.proven(exchanged, key, out),
+            Next::Sign(exchanged, answer) => self.sign(exchanged, answer, out),
         }
     }
 
-    /// Server: the client's half.
-    fn on_init(&mut self, agreed: Agreed, payload: &[u8], out: &mut Out) -> Result<Step, Error> {
-        let Agreed { terms, mut hash } = agreed;
-        let init = KexEcdhInit::decode(payload)?;
-        let (server_public, shared) =
-            agree::server_respond(terms.kex, init.client_public, &mut out.streams)
-                .map_err(|_| KeyExchangeError::PublicValue)?;
-        let algorithm = terms.host_key;
-        let host_key = self.host_key_for(algorithm).ok_or(INTERNAL)?.clone();
-        let key = host_key.public_key();
-        hash.put_string(key.blob());
-        hash.put_string(init.client_public);
-        hash.put_string(&server_public);
-        shared.encode(&mut hash);
-        let exchanged = Exchanged {
-            terms,
-            shared,
-            exchange_hash: hash.finish(),
-        };
-        match host_key {
+    /// Server: the exchange hash is to be signed.
+    fn sign(&mut self, exchanged: Exchanged, answer: Answer, out: &mut Out) -> Result<Step, Error> {
+        let algorithm = exchanged.terms.host_key;
+        match self.host_key_for(algorithm).ok_or(INTERNAL)?.clone() {
             HostKey::Private(private) => {
                 let signature = sign(&private, algorithm, &exchanged.exchange_hash, out)?;
-                self.reply(
-                    exchanged,
-                    private.public_key(),
-                    &server_public,
-                    &signature,
-                    out,
-                )?;
+                self.reply(exchanged, private.public_key(), &answer, &signature, out)?;
                 Ok(Step::Continue)
             }
             HostKey::External(key) => {
                 let data = exchanged.exchange_hash.as_ref().to_vec();
-                self.state = State::Signing(exchanged, key.clone(), server_public);
+                self.state = State::Signing(exchanged, key.clone(), answer);
                 Ok(Step::Sign {
                     algorithm,
                     key,
@@ -446,7 +340,7 @@ impl Kex {
     /// Server: the signature over the exchange hash, made outside. It is verified before it is
     /// sent, because a faulty one may give an RSA key away.
     pub(crate) fn signed(&mut self, signature: &[u8], out: &mut Out) -> Result<(), Error> {
-        let State::Signing(exchanged, key, server_public) = mem::take(&mut self.state) else {
+        let State::Signing(exchanged, key, answer) = mem::take(&mut self.state) else {
             return Err(INTERNAL);
         };
         key.verify(
@@ -455,54 +349,28 @@ impl Kex {
             signature,
         )
         .map_err(|_| Error::Signer)?;
-        self.reply(exchanged, &key, &server_public, signature, out)
+        self.reply(exchanged, &key, &answer, signature, out)
     }
 
     fn reply(
         &mut self,
         exchanged: Exchanged,
         key: &PublicKey,
-        server_public: &[u8],
+        answer: &Answer,
         signature: &[u8],
         out: &mut Out,
     ) -> Result<(), Error> {
-        out.transport(&KexEcdhReply {
-            host_key: key.blob(),
-            server_public,
-            signature,
-        });
+        answer.send(key.blob(), signature, out);
         self.use_keys(exchanged, key.clone(), out)
     }
 
-    /// Client: the server's half, its host key and its signature.
-    fn on_reply(
+    /// Client: the server holds this host key.
+    fn proven(
         &mut self,
-        agreed: Agreed,
-        share: ClientShare,
-        payload: &[u8],
+        exchanged: Exchanged,
+        key: PublicKey,
         out: &mut Out,
     ) -> Result<Step, Error> {
-        let Agreed { terms, mut hash } = agreed;
-        let reply = KexEcdhReply::decode(payload)?;
-        let key = PublicKey::from_blob(reply.host_key).map_err(|_| KeyExchangeError::HostKey)?;
-        if key.key_type() != terms.host_key.key_type() {
-            return Err(KeyExchangeError::HostKey.into());
-        }
-        hash.put_string(reply.host_key);
-        hash.put_string(share.public());
-        hash.put_string(reply.server_public);
-        let shared = share
-            .finish(reply.server_public)
-            .map_err(|_| KeyExchangeError::PublicValue)?;
-        shared.encode(&mut hash);
-        let exchange_hash = hash.finish();
-        key.verify(terms.host_key, exchange_hash.as_ref(), reply.signature)
-            .map_err(|_| KeyExchangeError::Signature)?;
-        let exchanged = Exchanged {
-            terms,
-            shared,
-            exchange_hash,
-        };
         match &self.host_key {
             None => {
                 self.state = State::Deciding(exchanged, key.clone());
@@ -550,6 +418,9 @@ impl Kex {
         out.transport(&NewKeys);
         if !out.has_failed() {
             out.sealer.switch(sealing, self.reset());
+            let compression = terms.sent_by(self.role).compression;
+            out.sealer
+                .compress(compression, self.config.compression_level);
         }
         self.host_key = Some(key);
         self.negotiated = Some(terms);

@@ -192,7 +192,10 @@ impl<'a> Components<'a> {
             }
             KeyType::Rsa => Self::Rsa {
                 e: reader.mpint()?,
-                n: reader.mpint()?,
+                n: reader.mpint().map_err(|error| match error {
+                    WireError::MpintTooLong => KeyError::RsaSize,
+                    other => other.into(),
+                })?,
             },
         };
         reader.finish()?;

@@ -12,7 +12,7 @@ use super::field::{
 };
 use super::list::List;
 use super::terminal::TerminalModes;
-use crate::wire::{MAX_NAME_LEN, Mpint, NameList};
+use crate::wire::{MAX_MPINT_LEN, MAX_NAME_LEN, Mpint, NameList};
 
 /// Makes up a valid value of type `V` for a field of this kind.
 pub(super) trait Generate<'a, V> {
@@ -51,7 +51,7 @@ generate! {
     Blob => &'a [u8], u => bytes(u);
     Secret => &'a [u8], u => bytes(u);
     Rest => &'a [u8], u => bytes(u);
-    Integer => Mpint<'a>, u => bytes(u).map(Mpint::from_unsigned);
+    Integer => Mpint<'a>, u => integer(u);
     Name => &'a str, u => name(u);
     Names => NameList<'a>, u => names(u);
     Cookie => &'a [u8; 16], u => Ok(u.bytes(16)?.first_chunk().unwrap_or(&[0; 16]));
@@ -73,6 +73,14 @@ impl<'a, T: Arbitrary<'a>> Generate<'a, List<'a, T>> for ToEnd {
     fn make(u: &mut Unstructured<'a>) -> Result<List<'a, T>> {
         u.arbitrary()
     }
+}
+
+/// Any number that is not too long.
+fn integer<'a>(u: &mut Unstructured<'a>) -> Result<Mpint<'a>> {
+    let bytes = bytes(u)?;
+    Ok(Mpint::from_unsigned(
+        bytes.get(..MAX_MPINT_LEN).unwrap_or(bytes),
+    ))
 }
 
 /// Mostly as many of the fuzzer's bytes as make a name, otherwise a name that is known.

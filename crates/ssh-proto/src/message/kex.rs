@@ -1,4 +1,5 @@
-//! Messages of key exchange: RFC 4253 sections 7 and 8, RFC 5656 section 4.
+//! Messages of key exchange: RFC 4253 sections 7 and 8, RFC 4419 section 3, RFC 4432 section 4,
+//! RFC 5656 section 4.
 //!
 //! What the numbers 30 to 49 mean depends on the method that was negotiated; see
 //! [`KexMessages`](super::KexMessages).
@@ -78,6 +79,83 @@ wire_struct! {
         host_key: &'a [u8] = Blob,
         /// Q_S: the server's ephemeral public key, in the form that the method defines.
         server_public: &'a [u8] = Blob,
+        /// Signature of the exchange hash H.
+        signature: &'a [u8] = Blob,
+    }
+}
+
+wire_struct! {
+    /// The client asks for a group, in the form that was used before RFC 4419 (section 5). Nobody
+    /// answers it any more: the smallest size cannot be said, so an attacker could.
+    KexDhGexRequestOld {
+        /// Preferred size in bits.
+        n: u32 = Uint32,
+    }
+}
+
+wire_struct! {
+    /// The client asks for a group (RFC 4419 section 3).
+    KexDhGexRequest {
+        /// Smallest size in bits.
+        min: u32 = Uint32,
+        /// Preferred size in bits.
+        n: u32 = Uint32,
+        /// Largest size in bits.
+        max: u32 = Uint32,
+    }
+}
+
+wire_struct! {
+    /// The group that the server has chosen (RFC 4419 section 3).
+    KexDhGexGroup<'a> {
+        /// A safe prime.
+        p: Mpint<'a> = Integer,
+        /// The generator.
+        g: Mpint<'a> = Integer,
+    }
+}
+
+wire_struct! {
+    /// The client's half of an exchange in that group (RFC 4419 section 3).
+    KexDhGexInit<'a> {
+        /// g<sup>x</sup> mod p
+        e: Mpint<'a> = Integer,
+    }
+}
+
+wire_struct! {
+    /// The server's half of an exchange in that group (RFC 4419 section 3).
+    KexDhGexReply<'a> {
+        /// K_S: public host key and certificates.
+        host_key: &'a [u8] = Blob,
+        /// g<sup>y</sup> mod p
+        f: Mpint<'a> = Integer,
+        /// Signature of the exchange hash H.
+        signature: &'a [u8] = Blob,
+    }
+}
+
+wire_struct! {
+    /// The server begins an RSA key exchange (RFC 4432 section 4).
+    KexRsaPubkey<'a> {
+        /// K_S: public host key and certificates.
+        host_key: &'a [u8] = Blob,
+        /// K_T: an RSA key for this purpose alone, encoded as one of the type `ssh-rsa`.
+        transient_key: &'a [u8] = Blob,
+    }
+}
+
+wire_struct! {
+    /// The client's secret, encrypted to the transient key (RFC 4432 section 4).
+    KexRsaSecret<'a> {
+        /// RSAES-OAEP-ENCRYPT(K_T, K)
+        encrypted: &'a [u8] = Blob,
+    }
+}
+
+wire_struct! {
+    /// The server has read the secret (RFC 4432 section 4).
+    KexRsaDone<'a> {
         /// Signature of the exchange hash H.
         signature: &'a [u8] = Blob,
     }

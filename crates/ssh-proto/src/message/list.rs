@@ -241,7 +241,8 @@ mod tests {
         let mut r = Reader::new(&[0, 0, 0, 2, 5, 6, 7, 8]);
         let list: List<'_, Tick> = Counted::read(&mut r).unwrap();
         assert_eq!(list.iter().collect::<Vec<_>>(), [Tick(5), Tick(6)]);
-        assert_eq!(list.len(), 2);
+        assert!(list.len() == 2 && !list.is_empty());
+        assert!(List::<'_, Tick>::EMPTY.is_empty());
         assert_eq!(list, List::new(&[Tick(5), Tick(6)]));
         assert_ne!(list, List::new(&[Tick(5)]));
         let rest: List<'_, Tick> = ToEnd::read(&mut r).unwrap();

@@ -1,4 +1,4 @@
-//! All messages: RFC 4252, 4253, 4254, 4256, 5656, 8308 and OpenSSH's ping.
+//! All messages: RFC 4252, 4253, 4254, 4256, 4419, 4432, 5656, 8308 and OpenSSH's ping.
 //!
 //! There is one table, in `table.rs`. A row is
 //!
@@ -59,7 +59,10 @@ pub use connection::{
     GlobalRequest, GlobalRequestType, RequestFailure, RequestSuccess, TerminalSize,
 };
 pub use error::{DecodeError, DecodeErrorKind};
-pub use kex::{KexEcdhInit, KexEcdhReply, KexInit, KexdhInit, KexdhReply, NewKeys};
+pub use kex::{
+    KexDhGexGroup, KexDhGexInit, KexDhGexReply, KexDhGexRequest, KexDhGexRequestOld, KexEcdhInit,
+    KexEcdhReply, KexInit, KexRsaDone, KexRsaPubkey, KexRsaSecret, KexdhInit, KexdhReply, NewKeys,
+};
 pub use list::{Items, List};
 pub use table::{
     AuthMessages, Context, Direction, KexMessages, Message, MessageInfo, Needs, Phase, TABLE, Wire,

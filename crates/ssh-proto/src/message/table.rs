@@ -86,6 +86,10 @@ pub enum KexMessages {
     Dh,
     /// KEX_ECDH: elliptic curves and post-quantum hybrids (RFC 5656 section 4).
     Ecdh,
+    /// KEX_DH_GEX: Diffie-Hellman in a group that the server chooses (RFC 4419).
+    GroupExchange,
+    /// KEXRSA: a secret that the client encrypts (RFC 4432).
+    Rsa,
 }
 
 /// What the numbers 60 to 79 mean, by authentication method.
@@ -282,10 +286,12 @@ macro_rules! messages {
             }
         }
 
-        /// Who may send a number; for those with several meanings all may be sent by the same side.
+        /// Who may send a number. `None` for those of key exchange (30 to 49), since that depends on
+        /// the method: 30 is the client's to send in most of them, and the server's in one.
         #[expect(unreachable_patterns, reason = "some numbers have several rows")]
         pub const fn direction(number: u8) -> Option<Direction> {
             match number {
+                30..=49 => None,
                 $($number => Some(Direction::$direction),)+
                 _ => None,
             }
@@ -330,6 +336,14 @@ messages! {
     31  SSH_MSG_KEXDH_REPLY               KexdhReply<'a>,              Kex(Dh),                   Kex,         ServerToClient;
     30  SSH_MSG_KEX_ECDH_INIT             KexEcdhInit<'a>,             Kex(Ecdh),                 Kex,         ClientToServer;
     31  SSH_MSG_KEX_ECDH_REPLY            KexEcdhReply<'a>,            Kex(Ecdh),                 Kex,         ServerToClient;
+    30  SSH_MSG_KEX_DH_GEX_REQUEST_OLD    KexDhGexRequestOld,          Kex(GroupExchange),        Kex,         ClientToServer;
+    31  SSH_MSG_KEX_DH_GEX_GROUP          KexDhGexGroup<'a>,           Kex(GroupExchange),        Kex,         ServerToClient;
+    32  SSH_MSG_KEX_DH_GEX_INIT           KexDhGexInit<'a>,            Kex(GroupExchange),        Kex,         ClientToServer;
+    33  SSH_MSG_KEX_DH_GEX_REPLY          KexDhGexReply<'a>,           Kex(GroupExchange),        Kex,         ServerToClient;
+    34  SSH_MSG_KEX_DH_GEX_REQUEST        KexDhGexRequest,             Kex(GroupExchange),        Kex,         ClientToServer;
+    30  SSH_MSG_KEXRSA_PUBKEY             KexRsaPubkey<'a>,            Kex(Rsa),                  Kex,         ServerToClient;
+    31  SSH_MSG_KEXRSA_SECRET             KexRsaSecret<'a>,            Kex(Rsa),                  Kex,         ClientToServer;
+    32  SSH_MSG_KEXRSA_DONE               KexRsaDone<'a>,              Kex(Rsa),                  Kex,         ServerToClient;
     50  SSH_MSG_USERAUTH_REQUEST          UserauthRequest<'a>,         Nothing,                   Auth,        ClientToServer;
     51  SSH_MSG_USERAUTH_FAILURE          UserauthFailure<'a>,         Nothing,                   Auth,        ServerToClient;
     52  SSH_MSG_USERAUTH_SUCCESS          UserauthSuccess,             Nothing,                   Auth,        ServerToClient;

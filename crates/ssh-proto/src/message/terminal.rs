@@ -312,7 +312,15 @@ mod tests {
     //# Opcodes 160 to 255 are not yet defined, and cause parsing to stop
     #[test]
     fn undefined_opcodes_stop_parsing() {
-        assert_eq!(modes(&[1, 0, 0, 0, 3, 160, 1, 2]), Ok([(1, 3)].into()));
+        for behind in [
+            &[][..],
+            &[1, 2],
+            &[1, 2, 3, 4],
+            &[1, 2, 3, 4, 53, 0, 0, 0, 1],
+        ] {
+            let encoded = [&[1, 0, 0, 0, 3, 160][..], behind].concat();
+            assert_eq!(modes(&encoded), Ok([(1, 3)].into()), "{behind:?}");
+        }
         assert_eq!(modes(&[255]), Ok([].into()));
     }
 
@@ -326,6 +334,20 @@ mod tests {
     #[test]
     fn p11_bytes_behind_the_end_are_refused() {
         assert_eq!(modes(&[0, 0]), Err(WireError::TrailingBytes));
+    }
+
+    #[test]
+    fn modes_are_collected_in_their_order() {
+        let modes = [(TerminalMode::VINTR, 3), (TerminalMode::ECHO, 1)];
+        let mut buf = TerminalModesBuf::from_iter(modes);
+        assert!(buf.as_modes().iter().eq(modes));
+        buf.extend([(TerminalMode::ECHO, 0)]);
+        assert_eq!(buf.as_modes().iter().count(), 3);
+        assert_eq!(
+            buf.as_modes().value(TerminalMode::ECHO),
+            Some(0),
+            "the last one"
+        );
     }
 
     #[test]

@@ -144,7 +144,15 @@ impl SendSide {
             number::SSH_MSG_NEWKEYS => {
                 let first = self.phase == Phase::Kex;
                 let finished = self.kex.on_newkeys(bytes, first)?;
-                recv.switch(finished.opening, finished.reset, &self.config.limits);
+                let terms = self.kex.negotiated();
+                let compression = terms.ok_or(Error::Internal("keys without terms"))?;
+                let compression = compression.sent_by(self.role.peer()).compression;
+                recv.switch(
+                    finished.opening,
+                    finished.reset,
+                    compression,
+                    &self.config.limits,
+                );
                 self.timers.stop(Timer::KeyExchange);
                 self.timers.start(Timer::Rekey, self.config.deadlines.rekey);
                 if finished.first {

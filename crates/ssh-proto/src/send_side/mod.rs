@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::algorithm::SignatureAlgorithm;
-use crate::config::{ConfigError, HostKey, TransportConfig};
+use crate::config::{ConfigError, TransportConfig};
 use crate::error::{End, Error, HostKeyError, Misuse, Stage};
-use crate::kex::{Kex, Negotiated, NegotiationReport};
+use crate::kex::{Kex, Keys, Negotiated, NegotiationReport};
 use crate::key::PublicKey;
 use crate::message::{Disconnect, DisconnectReason, ExtInfo, NewKeys, ServiceRequest, Wire};
 use crate::mux::{ChannelEvent, ChannelId, GlobalEvent, Mux};
@@ -128,7 +128,7 @@ impl SendSide {
     pub(crate) fn new(
         role: Role,
         config: TransportConfig,
-        host_keys: Vec<HostKey>,
+        keys: Keys,
         channel_types: Vec<String>,
         random: Box<dyn Random + Send>,
     ) -> Result<(Self, RecvSide), ConfigError> {
@@ -147,7 +147,7 @@ impl SendSide {
         let mut send = Self {
             role,
             out,
-            kex: Kex::new(role, config.clone(), host_keys, ours.clone()),
+            kex: Kex::new(role, config.clone(), keys, ours.clone()),
             mux: Mux::new(role, config.clone(), channel_types),
             timers: TimerTable::default(),
             phase: Phase::KexInit,
@@ -509,6 +509,7 @@ impl SendSide {
     /// Authentication has succeeded.
     pub(crate) fn connected(&mut self) {
         self.phase = Phase::Connected;
+        self.out.sealer.authenticated();
         self.timers.stop(Timer::Authentication);
         self.timers
             .start_once(Timer::Rekey, self.config.deadlines.rekey);

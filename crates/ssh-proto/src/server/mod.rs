@@ -17,7 +17,9 @@ pub use crate::auth::{AuthenticatedBy, SignRequest};
 use crate::config::{ConfigError, HostKey, ServerConfig};
 use crate::error::{End, Error, Misuse};
 use crate::escape::Escaped;
+use crate::kex::Keys;
 use crate::key::PublicKey;
+use crate::message::KexMessages;
 use crate::mux::{ChannelEvent, GlobalEvent};
 use crate::peer;
 use crate::random::Random;
@@ -151,6 +153,7 @@ impl Server {
         let ServerConfig {
             transport,
             host_keys,
+            transient_rsa,
             banner,
             methods,
             user_signatures,
@@ -187,14 +190,25 @@ impl Server {
                 reason,
             });
         }
+        let rsa_alone = transport
+            .algorithms
+            .kex
+            .iter()
+            .all(|kex| kex.messages() == KexMessages::Rsa);
+        if rsa_alone && transient_rsa.is_none() {
+            let reason = "is missing, and `algorithms.kex` holds nothing but RSA".into();
+            return Err(ConfigError {
+                field: "transient_rsa",
+                reason,
+            });
+        }
         let auth = Auth::new(&transport.limits, banner, methods);
-        let (mut send, recv) = SendSide::new(
-            Role::Server,
-            transport,
-            host_keys,
-            alloc::vec::Vec::new(),
-            random,
-        )?;
+        let keys = Keys {
+            host: host_keys,
+            transient_rsa,
+        };
+        let types = alloc::vec::Vec::new();
+        let (mut send, recv) = SendSide::new(Role::Server, transport, keys, types, random)?;
         send.user_signatures = user_signatures;
         Ok(Self {
             recv,

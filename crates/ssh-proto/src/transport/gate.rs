@@ -91,6 +91,9 @@ impl View {
     pub(crate) const fn refusal(&self, number: u8) -> PeerMisbehaved {
         match (number, self.kex) {
             (SSH_MSG_KEXINIT, Some(_)) => PeerMisbehaved::KexInitTwice,
+            (SSH_MSG_KEX_DH_GEX_REQUEST_OLD, Some(SSH_MSG_KEX_DH_GEX_REQUEST)) => {
+                PeerMisbehaved::OldGroupRequest
+            }
             (SSH_MSG_KEXINIT, None) => PeerMisbehaved::RekeyBeforeAuthentication,
             _ => PeerMisbehaved::UnexpectedMessage(number),
         }
@@ -194,12 +197,17 @@ mod tests {
         }
     }
 
-    /// What the columns of the picture stand for.
-    fn states(role: Role) -> Vec<(&'static str, View)> {
-        let expected = match role {
+    /// A message of a method that is awaited.
+    fn expected(role: Role) -> u8 {
+        match role {
             Role::Client => SSH_MSG_KEX_ECDH_REPLY,
             Role::Server => SSH_MSG_KEX_ECDH_INIT,
-        };
+        }
+    }
+
+    /// What the columns of the picture stand for.
+    fn states(role: Role) -> Vec<(&'static str, View)> {
+        let expected = expected(role);
         let kex = |phase, strict, number| View {
             strict,
             kex: Some(number),
@@ -226,13 +234,20 @@ mod tests {
             writeln!(out, "\nReceived by a {role:?}:\n").unwrap();
             writeln!(out, "| message | {} |", names.join(" | ")).unwrap();
             writeln!(out, "|---|{}", "---|".repeat(names.len())).unwrap();
-            let mut rows: Vec<(u8, String)> = TABLE
+            // What 30 to 49 mean depends on the method, and which of them comes next as well.
+            let named = TABLE
                 .iter()
+                .filter(|info| info.phase != message::Phase::Kex);
+            let mut rows: Vec<(u8, String)> = named
                 .map(|info| (info.number, info.name.to_string()))
                 .collect();
             rows.dedup_by_key(|(number, _)| *number);
+            rows.push((
+                expected(role),
+                "the message of the method that is due".into(),
+            ));
+            rows.push((40, "any other number of key exchange".into()));
             rows.push((0, "0".into()));
-            rows.push((40, "another number of key exchange".into()));
             rows.push((79, "another number of authentication".into()));
             rows.push((127, "another number of the connection".into()));
             rows.push((255, "any other number".into()));
@@ -297,6 +312,35 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Each step of each method, in clear and in a rekey: one number, whatever else it could mean.
+    #[test]
+    fn s2_s9_of_the_methods_messages_only_the_one_that_is_due_may_come() {
+        for role in [Role::Client, Role::Server] {
+            for phase in [Phase::Kex, Phase::Connected] {
+                for due in 30..=49 {
+                    let view = View {
+                        kex: Some(due),
+                        ..view(role, phase)
+                    };
+                    let accepted = (20..=255).filter(|n| view.judge(*n) == Verdict::Accept);
+                    assert_eq!(accepted.collect::<Vec<u8>>(), [due]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn s2_a_request_for_a_group_in_the_old_form_is_told_apart() {
+        let view = View {
+            kex: Some(SSH_MSG_KEX_DH_GEX_REQUEST),
+            ..view(Role::Server, Phase::Kex)
+        };
+        let old = view.refusal(SSH_MSG_KEX_DH_GEX_REQUEST_OLD);
+        assert_eq!(old, PeerMisbehaved::OldGroupRequest);
+        let other = view.refusal(SSH_MSG_KEX_DH_GEX_INIT);
+        assert_eq!(other, PeerMisbehaved::UnexpectedMessage(32));
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! RFC 4253: identification, packets, and what may arrive when.
 //!
 //! ```text
-//!   received bytes -> ExpectIdentification -> Opener -> Gate -> RecvSide / kex / auth / mux
-//!   messages       -> SendBuf -> Sealer -> bytes to send
+//!   received bytes -> ExpectIdentification -> Opener (-> Inflater) -> Gate -> RecvSide / kex / auth / mux
+//!   messages       -> SendBuf -> Sealer (and Deflater) -> bytes to send
 //! ```
 
+mod compression;
 mod gate;
 mod ident;
 mod lifetime;
 mod opener;
 mod sealer;
 
+pub(crate) use compression::{DEFLATE_MEMORY, INFLATE_MEMORY, Inflater, deflate_bound};
 pub use gate::Role;
 pub(crate) use gate::{Phase, Verdict, View};
 pub use ident::Identification;

@@ -1,12 +1,14 @@
-//! Packets out: padding and encryption in place (RFC 4253 section 6).
+//! Packets out: compression, padding and encryption in place (RFC 4253 section 6).
 //!
 //! The caller writes the payload at [`PAYLOAD_OFFSET`] behind the packet's start; [`Sealer::seal`]
-//! writes the two lengths before it, the padding and the tag behind it, and encrypts the whole
-//! where it lies. Padding comes from a stream of its own, which makes much at a time.
+//! compresses it where that is agreed, writes the two lengths before it, the padding and the tag behind
+//! it, and encrypts the whole where it lies. Padding comes from a stream of its own, which makes much at
+//! a time.
 
+use super::compression::Deflater;
 use super::opener::ResetSequence;
 use super::{Usage, beyond};
-use crate::algorithm::CipherAlgorithm;
+use crate::algorithm::{CipherAlgorithm, CompressionAlgorithm};
 use crate::crypto::cipher::SealingKey;
 use crate::error::Error;
 use crate::random::{Purpose, Streams};
@@ -21,11 +23,14 @@ const MIN_PADDING: usize = 4;
 const MAX_PADDING: usize = 16 + MIN_PADDING - 1;
 const MAX_TAG: usize = 64;
 
+const ROOM: Error = Error::Internal("no room to seal a packet");
+
 #[derive(Debug)]
 pub(crate) struct Sealer {
     key: Option<SealingKey>,
     seq: u32,
     used: Usage,
+    deflater: Deflater,
 }
 
 impl Sealer {
@@ -37,6 +42,7 @@ impl Sealer {
                 packets: 0,
                 bytes: 0,
             },
+            deflater: Deflater::new(),
         }
     }
 
@@ -56,6 +62,26 @@ impl Sealer {
         if reset == ResetSequence::Yes {
             self.seq = 0;
         }
+    }
+
+    /// From here on payloads are compressed by `method`, if it is its time: NEWKEYS has been sealed.
+    pub(crate) fn compress(&mut self, method: CompressionAlgorithm, level: u8) {
+        self.deflater.begin(method, level);
+    }
+
+    /// SSH_MSG_USERAUTH_SUCCESS has been sealed or received.
+    pub(crate) const fn authenticated(&mut self) {
+        self.deflater.authenticated();
+    }
+
+    /// Nothing more will be sealed.
+    pub(crate) fn end(&mut self) {
+        self.deflater.end();
+    }
+
+    /// How much room behind a payload compression may take, beside [`MAX_OVERHEAD`].
+    pub(crate) const fn growth(&self, payload: usize) -> usize {
+        self.deflater.growth(payload)
     }
 
     /// As if so many packets had been sent already.
@@ -84,22 +110,37 @@ impl Sealer {
     }
 
     /// Seals the packet at the front of `room`, whose payload of `payload` bytes stands at
-    /// [`PAYLOAD_OFFSET`]; `room` reaches at least [`MAX_OVERHEAD`] further than that payload.
-    /// Returns the size on the wire.
+    /// [`PAYLOAD_OFFSET`]; `room` reaches at least [`MAX_OVERHEAD`] and [`growth`](Self::growth) further
+    /// than that payload. Returns the size on the wire.
     pub(crate) fn seal(
         &mut self,
         room: &mut [u8],
         payload: usize,
         streams: &mut Streams,
     ) -> Result<usize, Error> {
-        const ROOM: Error = Error::Internal("no room to seal a packet");
+        if self.used.packets >= u64::from(u32::MAX) {
+            return Err(Error::Internal("keys used for 2^32 packets"));
+        }
+        let place = room.get_mut(PAYLOAD_OFFSET..).ok_or(ROOM)?;
+        let payload = self.deflater.pack(place, payload)?;
+        let sealed = self.seal_packed(room, payload, streams);
+        if sealed.is_err() {
+            self.deflater.fail();
+        }
+        sealed
+    }
+
+    /// Whatever the payload is.
+    fn seal_packed(
+        &mut self,
+        room: &mut [u8],
+        payload: usize,
+        streams: &mut Streams,
+    ) -> Result<usize, Error> {
         let (block, length_is_aligned, tag) = match &self.key {
             Some(key) => (key.block_len(), key.length_is_aligned(), key.tag_len()),
             None => (PLAIN_BLOCK, true, 0),
         };
-        if self.used.packets >= u64::from(u32::MAX) {
-            return Err(Error::Internal("keys used for 2^32 packets"));
-        }
         let aligned = if length_is_aligned {
             PAYLOAD_OFFSET + payload
         } else {

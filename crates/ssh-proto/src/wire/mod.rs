@@ -16,7 +16,7 @@ mod name_list;
 mod reader;
 mod sink;
 
-pub use mpint::Mpint;
+pub use mpint::{MAX_MPINT_LEN, Mpint};
 #[cfg(test)]
 pub(crate) use name_list::counting;
 pub use name_list::{MAX_NAME_LEN, NameList, Names};

@@ -1,8 +1,12 @@
 //! `mpint`: multiple precision integers in two's complement (RFC 4251 section 5).
 //!
-//! SSH gives a meaning to positive numbers only, so a negative one is refused where it is read.
+//! SSH gives a meaning to positive numbers only, so a negative one is refused where it is read. So is
+//! one that is longer than any that is used, before anybody computes with it.
 
 use super::{Sink, WireError};
+
+/// The longest number that is read, in bytes of its magnitude: 16384 bits, as OpenSSH has it.
+pub const MAX_MPINT_LEN: usize = 2048;
 
 /// A non-negative integer of any size, as its big-endian magnitude without leading zero bytes.
 ///
@@ -36,9 +40,11 @@ impl<'a> Mpint<'a> {
             [] => Ok(Self { magnitude: bytes }),
             [0] => Err(WireError::MpintNotMinimal),
             [0, next, ..] if *next < 0x80 => Err(WireError::MpintNotMinimal),
+            [0, magnitude @ ..] if magnitude.len() > MAX_MPINT_LEN => Err(WireError::MpintTooLong),
             [0, magnitude @ ..] => Ok(Self { magnitude }),
             [0xff, next, ..] if *next >= 0x80 => Err(WireError::MpintNotMinimal),
             [first, ..] if *first >= 0x80 => Err(WireError::MpintNegative),
+            magnitude if magnitude.len() > MAX_MPINT_LEN => Err(WireError::MpintTooLong),
             magnitude => Ok(Self { magnitude }),
         }
     }
@@ -120,6 +126,27 @@ mod tests {
             );
         }
         assert_eq!(Mpint::from_wire(&[0xff]), Err(WireError::MpintNegative));
+    }
+
+    #[test]
+    fn k2_a_number_of_more_than_2048_bytes_is_refused() {
+        for first in [1_u8, 0x7f, 0x80, 0xff] {
+            let mut number = alloc::vec![first; MAX_MPINT_LEN];
+            let read = |number: &[u8]| {
+                let wire = encoded(number);
+                Reader::new(&wire).mpint().map(|read| read.bits())
+            };
+            let bits = MAX_MPINT_LEN * 8 - first.leading_zeros() as usize;
+            assert_eq!(read(&number), Ok(bits), "{first}");
+            number.push(0);
+            assert_eq!(read(&number), Err(WireError::MpintTooLong), "{first}");
+        }
+    }
+
+    #[test]
+    fn q8_a_number_is_shown_as_its_size() {
+        let shown = alloc::format!("{:?}", Mpint::from_unsigned(&[0, 1, 0x23]));
+        assert_eq!(shown, "Mpint(9 bits)");
     }
 
     proptest! {

@@ -146,7 +146,10 @@ mod tests {
         assert_eq!(list.iter().collect::<Vec<_>>(), ["a", "bb", "c@d"]);
         assert_eq!(list.first(), Some("a"));
         assert!(list.contains("bb") && !list.contains("b"));
-        assert_eq!(NameList::new("").unwrap().iter().next(), None);
+        assert!(!list.is_empty());
+        assert_eq!(alloc::format!("{list:?}"), r#"["a", "bb", "c@d"]"#);
+        let none = NameList::new("").unwrap();
+        assert!(none.is_empty() && none.iter().next().is_none() && none.first().is_none());
     }
 
     #[test]

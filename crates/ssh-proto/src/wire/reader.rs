@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// `mpint`, in its shortest form only.
+    /// `mpint`, in its shortest form only, of at most [`MAX_MPINT_LEN`](super::MAX_MPINT_LEN) bytes.
     pub fn mpint(&mut self) -> Result<Mpint<'a>, WireError> {
         let mut ahead = self.clone();
         let value = Mpint::from_wire(ahead.string()?)?;
@@ -135,6 +135,8 @@ pub enum WireError {
     MpintNotMinimal,
     /// An mpint is negative where only positive numbers have a meaning.
     MpintNegative,
+    /// An mpint has more bytes than any number that is used ([`MAX_MPINT_LEN`](super::MAX_MPINT_LEN)).
+    MpintTooLong,
     /// A name in a name-list is empty, longer than [`MAX_NAME_LEN`](super::MAX_NAME_LEN), or
     /// holds a byte that is not printable US-ASCII (RFC 4251 section 6).
     NameInvalid,
@@ -153,6 +155,7 @@ impl fmt::Display for WireError {
             Self::TrailingBytes => "bytes follow the last field",
             Self::MpintNotMinimal => "an mpint has unnecessary leading bytes",
             Self::MpintNegative => "an mpint is negative",
+            Self::MpintTooLong => "an mpint is too long",
             Self::NameInvalid => "a name-list holds an invalid name",
             Self::NotUtf8 => "a text field is not UTF-8",
             Self::MessageNumber => "not a message that is known here",
@@ -165,6 +168,8 @@ impl core::error::Error for WireError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -196,5 +201,21 @@ mod tests {
         assert_eq!(r.clone().finish(), Err(WireError::TrailingBytes));
         assert_eq!(r.boolean(), Ok(true));
         assert_eq!(r.finish(), Ok(()));
+    }
+
+    #[test]
+    fn every_error_says_what_it_is() {
+        for (error, text) in [
+            (WireError::Truncated, "past the end"),
+            (WireError::TrailingBytes, "follow the last field"),
+            (WireError::MpintNotMinimal, "leading bytes"),
+            (WireError::MpintNegative, "negative"),
+            (WireError::NameInvalid, "invalid name"),
+            (WireError::NotUtf8, "UTF-8"),
+            (WireError::MessageNumber, "not a message"),
+            (WireError::Length, "another size"),
+        ] {
+            assert!(error.to_string().contains(text), "{error}");
+        }
     }
 }

@@ -101,3 +101,30 @@ impl Sink for Counter {
         self.0 = self.0.saturating_add(bytes.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Reader;
+
+    #[test]
+    fn integers_are_big_endian() {
+        let mut out = Vec::new();
+        out.put_u8(1);
+        out.put_u32(0x0203_0405);
+        out.put_u64(0x0607_0809_0a0b_0c0d);
+        assert_eq!(out, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+        let mut r = Reader::new(&out[5..]);
+        assert_eq!(r.u64(), Ok(0x0607_0809_0a0b_0c0d));
+    }
+
+    #[test]
+    fn a_counter_counts_what_a_vector_holds() {
+        let (mut out, mut counter) = (Vec::new(), Counter::default());
+        assert!(counter.is_empty());
+        out.put_names(&["a", "bb"]);
+        counter.put_names(&["a", "bb"]);
+        assert_eq!(counter.len(), out.len());
+        assert!(!counter.is_empty());
+    }
+}

@@ -4,23 +4,20 @@
 //! else, so it is only usable by root and with a throw-away account (docs/testing.md). Neither
 //! program can be told its key exchange, and the server neither its ciphers.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::fs;
+use std::io::Read;
 use std::net::TcpStream;
-use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::account::Account;
 use super::{
-    ClientOptions, Credential, Missing, Output, PeerError, Process, Server, ServerOptions, TempDir,
-    find_program, keys, on_free_port, whoami,
+    ClientOptions, Credential, Missing, Output, PeerError, Process, Running, Server, ServerOptions,
+    TempDir, find_program, keys, on_free_port, refuse, whoami,
 };
 
 const PEER: &str = "Dropbear";
-
-/// The environment variable that names the throw-away account.
-const USER_VARIABLE: &str = "SSH_TEST_DROPBEAR_USER";
 
 /// Dropbear's server.
 #[derive(Clone, Debug)]
@@ -47,7 +44,7 @@ impl Dropbear {
         Ok(Self {
             program,
             convert,
-            account: Account::find()?,
+            account: Account::find(PEER)?,
         })
     }
 
@@ -60,6 +57,7 @@ impl Dropbear {
         let cannot = [
             ("kex_algorithms", &options.kex_algorithms),
             ("host_key_algorithms", &options.host_key_algorithms),
+            ("user_signatures", &options.user_signatures),
             ("ciphers", &options.ciphers),
             ("macs", &options.macs),
             ("rekey_limit", &options.rekey_limit),
@@ -98,10 +96,10 @@ impl Dropbear {
         })?;
         Ok(Server {
             address,
-            user: self.account.name.clone(),
+            user: self.account.name().to_owned(),
             host_keys,
             client_key,
-            process,
+            running: Running::Process(process),
             _authorization: Some(authorization),
             dir,
         })
@@ -142,6 +140,11 @@ impl Dbclient {
     ) -> Result<Output, PeerError> {
         let dir = TempDir::new()?;
         self.spawn(&dir, options, &[command])?.communicate(input)
+    }
+
+    /// Only a build for debugging logs exchanges of keys.
+    pub const fn sign_of_exchange(&self) -> Option<&'static str> {
+        None
     }
 
     /// Starts `dbclient` with `tail` after the host: a command, or nothing. Its files are in
@@ -194,114 +197,18 @@ impl Dbclient {
         // When the last output waited for its pipe, dbclient 2022.83 closes the channel after it has
         // looked whether one is left, and then sleeps for hours. A keepalive wakes it.
         command.args(["-K", "1"]);
+        if let Some(target) = options.tunnel {
+            command.args(["-B", &target.to_string()]);
+        }
         command
             .args(&options.extra)
             .args(["-l", &options.user])
             .args(["-p", &options.address.port().to_string()])
-            .arg(options.address.ip().to_string())
-            .args(tail);
+            .arg(options.address.ip().to_string());
+        if options.tunnel.is_none() {
+            command.args(tail);
+        }
         Process::spawn("dbclient", &mut command, &dir.path().join("log"))
-    }
-}
-
-/// The account that may be logged in to, and that nobody else uses.
-#[derive(Clone, Debug)]
-struct Account {
-    name: String,
-    uid: u32,
-    gid: u32,
-    home: PathBuf,
-}
-
-impl Account {
-    fn find() -> Result<Self, Missing> {
-        let name = std::env::var(USER_VARIABLE).unwrap_or_else(|_| "sshtest".to_owned());
-        let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        accounts
-            .lines()
-            .find_map(|line| Self::parse(line, &name))
-            .ok_or_else(|| Missing::new(PEER, format!("no account {name} for its server")))
-    }
-
-    /// A line of passwd(5).
-    fn parse(line: &str, wanted: &str) -> Option<Self> {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| *name == wanted)?;
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
-        let home = fields.nth(1)?;
-        Some(Self {
-            name: name.to_owned(),
-            uid,
-            gid,
-            home: PathBuf::from(home),
-        })
-    }
-
-    /// Adds `lines` to the account's authorized keys until the [`Authorization`] is dropped.
-    fn authorize(&self, lines: Vec<String>) -> Result<Authorization, PeerError> {
-        let dir = self.home.join(".ssh");
-        fs::create_dir_all(&dir)?;
-        chown(&dir, Some(self.uid), Some(self.gid))?;
-        let authorization = Authorization {
-            file: dir.join("authorized_keys"),
-            lines,
-        };
-        authorization.edit(|all| all.extend(authorization.lines.iter().cloned()))?;
-        chown(&authorization.file, Some(self.uid), Some(self.gid))?;
-        Ok(authorization)
-    }
-}
-
-/// Lines of an `authorized_keys` file that are there as long as this is.
-#[derive(Debug)]
-pub(super) struct Authorization {
-    file: PathBuf,
-    lines: Vec<String>,
-}
-
-impl Authorization {
-    /// Rewrites the file. Other tests may run, in this process and in others, hence the lock.
-    fn edit(&self, change: impl FnOnce(&mut Vec<String>)) -> std::io::Result<()> {
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&self.file)?;
-        file.lock()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let mut lines = text.lines().map(str::to_owned).collect();
-        change(&mut lines);
-        let text = lines.iter().map(|line| format!("{line}\n"));
-        let text = text.collect::<String>();
-        file.rewind()?;
-        file.write_all(text.as_bytes())?;
-        file.set_len(text.len() as u64)
-    }
-}
-
-impl Drop for Authorization {
-    fn drop(&mut self) {
-        // A line that stays behind lets in a key that nobody has any more.
-        // One of each: another server may have been given the same key.
-        let _ = self.edit(|all| {
-            for ours in &self.lines {
-                if let Some(at) = all.iter().position(|line| line == ours) {
-                    all.remove(at);
-                }
-            }
-        });
-    }
-}
-
-/// Rather than leave out what a test asked for.
-fn refuse(program: &str, options: &[(&str, &Option<String>)]) -> Result<(), PeerError> {
-    match options.iter().find(|(_, value)| value.is_some()) {
-        Some((name, _)) => Err(PeerError::new(format!("{program} cannot be told {name}"))),
-        None => Ok(()),
     }
 }
 

@@ -69,6 +69,11 @@ impl KeyPair {
         })
     }
 
+    /// A key that a peer has made, in a form of its own.
+    pub(super) const fn of_peer(private: PathBuf, public: String) -> Self {
+        Self { private, public }
+    }
+
     /// The file of the private key.
     pub fn private_path(&self) -> &Path {
         &self.private

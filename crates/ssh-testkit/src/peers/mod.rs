@@ -4,32 +4,45 @@
 //! |---|---|---|
 //! | [`Sshd`] | [`OpenSshClient`] | OpenSSH |
 //! | [`Dropbear`] | [`Dbclient`] | Dropbear |
-//! | [`AsyncSshServer`] | [`AsyncSshClient`] | AsyncSSH |
+//! | [`Tinysshd`] | | TinySSH |
+//! | | [`Plink`] | PuTTY |
+//! | [`LibraryServer`] | [`LibraryClient`] | the libraries of [`Library`], by programs in `testdata/peers` |
 //!
 //! `find()` says whether a peer is installed. A server's `start` gives a [`Server`] that stops
 //! when it is dropped, and that stops too when the test process dies. A client's `run` executes
-//! one command and gives its [`Output`]; `spawn` gives the running process. Keys, configuration,
-//! logs and the home directory of every peer are in a temporary directory. Every wait ends after
-//! [`PATIENCE`], with the peer's log in the error.
+//! one command and gives its [`Output`]; `spawn` gives the running process. Tests that treat all of
+//! them alike use [`PeerServer`] and [`PeerClient`]. Keys, configuration, logs and the home directory
+//! of every peer are in a temporary directory. Every wait ends after [`PATIENCE`], with the peer's log
+//! in the error. What a peer offers is read off the wire by [`Offer`].
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-mod asyncssh;
+mod account;
+mod audit;
 mod dropbear;
+mod inetd;
 mod keys;
+mod library;
+mod offer;
 mod openssh;
 mod process;
+mod putty;
 mod temp;
+mod tinyssh;
 
-pub use asyncssh::{AsyncSshClient, AsyncSshServer};
+pub use audit::{Note, SshAudit};
 pub use dropbear::{Dbclient, Dropbear};
 pub use keys::{KeyPair, KeyType};
+pub use library::{Library, LibraryClient, LibraryServer};
+pub use offer::Offer;
 pub use openssh::{OpenSshClient, Sshd};
 pub use process::{Output, Process};
+pub use putty::Plink;
 pub use temp::TempDir;
+pub use tinyssh::Tinysshd;
 
 /// How long a peer may take for anything: to start, to run a command, to end.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +50,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A peer that is not installed, or not usable by whoever runs the tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Whose implementation: `OpenSSH`, `Dropbear`, `AsyncSSH`.
+    /// Whose implementation: `OpenSSH`, `Dropbear`, `AsyncSSH` and so on.
     pub peer: &'static str,
     /// What would have to be there.
     pub what: String,
@@ -108,16 +121,28 @@ pub struct ServerOptions {
     /// Public keys that may log in, as lines of an `authorized_keys` file. The key
     /// [`Server::client_key`] is always among them.
     pub authorized_keys: Vec<String>,
-    /// A password that may log in. Only AsyncSSH: the others would ask the system's accounts.
+    /// A password that may log in. Only AsyncSSH: the others would ask the system's accounts, or
+    /// are not made to.
     pub password: Option<String>,
+    /// Where a list below is `None`: all that the peer has, not what it has by default.
+    pub everything: bool,
     pub kex_algorithms: Option<String>,
     pub host_key_algorithms: Option<String>,
+    /// What users may sign with.
+    pub user_signatures: Option<String>,
     pub ciphers: Option<String>,
     pub macs: Option<String>,
     /// In the form of sshd_config, as `1M` or `1M 10s`.
     pub rekey_limit: Option<String>,
     /// For what only this peer knows: lines of sshd_config, or further arguments.
     pub extra: Vec<String>,
+}
+
+/// What is there while a server is.
+#[derive(Debug)]
+enum Running {
+    Process(Process),
+    Inetd(inetd::Inetd),
 }
 
 /// A peer that listens. Stops when dropped.
@@ -127,9 +152,9 @@ pub struct Server {
     user: String,
     host_keys: Vec<KeyPair>,
     client_key: KeyPair,
-    // In this order: the process ends before its directory does.
-    process: Process,
-    _authorization: Option<dropbear::Authorization>,
+    // In this order: what runs ends before its directory does.
+    running: Running,
+    _authorization: Option<account::Authorization>,
     dir: TempDir,
 }
 
@@ -156,7 +181,10 @@ impl Server {
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        self.process.log()
+        match &self.running {
+            Running::Process(process) => process.log(),
+            Running::Inetd(inetd) => inetd.log(),
+        }
     }
 
     /// Its temporary directory, which is also the home of its sessions where that can be set.
@@ -174,12 +202,18 @@ pub struct ClientOptions {
     pub credential: Credential,
     /// The server's keys, as `type base64`. Any other is refused.
     pub host_keys: Vec<String>,
+    /// Where a list below is `None`: all that the peer has, not what it has by default.
+    pub everything: bool,
     pub kex_algorithms: Option<String>,
     pub host_key_algorithms: Option<String>,
     pub ciphers: Option<String>,
     pub macs: Option<String>,
     /// In the form of ssh_config, as `1M` or `1M 10s`.
     pub rekey_limit: Option<String>,
+    /// Where its input and output are joined to, by way of the server. The command is not used.
+    pub tunnel: Option<SocketAddr>,
+    /// Whether it logs what it does to standard error; see [`PeerClient::sign_of_exchange`].
+    pub verbose: bool,
     /// Further arguments of this client, before the host.
     pub extra: Vec<String>,
 }
@@ -193,11 +227,14 @@ impl ClientOptions {
             user: user.to_owned(),
             credential,
             host_keys: Vec::new(),
+            everything: false,
             kex_algorithms: None,
             host_key_algorithms: None,
             ciphers: None,
             macs: None,
             rekey_limit: None,
+            tunnel: None,
+            verbose: false,
             extra: Vec::new(),
         }
     }
@@ -228,6 +265,67 @@ pub enum Credential {
     Password(String),
 }
 
+/// A server of somebody else, whoever it is.
+pub trait PeerServer: fmt::Debug + Send {
+    /// Starts one.
+    ///
+    /// # Errors
+    ///
+    /// When the options ask for what this peer cannot be told, or it does not start.
+    fn start(&self, options: &ServerOptions) -> Result<Server, PeerError>;
+}
+
+/// A client of somebody else, whoever it is.
+pub trait PeerClient: fmt::Debug + Send {
+    /// Executes `command` on the server and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When the options ask for what this peer cannot be told, or it does not start or does not
+    /// end. That it failed is in the [`Output`].
+    fn run(
+        &self,
+        options: &ClientOptions,
+        command: &str,
+        input: &[u8],
+    ) -> Result<Output, PeerError>;
+
+    /// What it logs once for every exchange of keys when it is told to log, if it logs that.
+    fn sign_of_exchange(&self) -> Option<&'static str>;
+}
+
+macro_rules! peers {
+    (
+        servers { $($server:ty),+ $(,)? }
+        clients { $($client:ty),+ $(,)? }
+    ) => {
+        $(impl PeerServer for $server {
+            fn start(&self, options: &ServerOptions) -> Result<Server, PeerError> {
+                self.start(options)
+            }
+        })+
+        $(impl PeerClient for $client {
+            fn run(
+                &self,
+                options: &ClientOptions,
+                command: &str,
+                input: &[u8],
+            ) -> Result<Output, PeerError> {
+                self.run(options, command, input)
+            }
+
+            fn sign_of_exchange(&self) -> Option<&'static str> {
+                self.sign_of_exchange()
+            }
+        })+
+    };
+}
+
+peers! {
+    servers { Sshd, Dropbear, Tinysshd, LibraryServer }
+    clients { OpenSshClient, Dbclient, Plink, LibraryClient }
+}
+
 /// The first of `names` in `PATH`, or where Debian keeps what only root should run.
 fn find_program(peer: &'static str, name: &str) -> Result<PathBuf, Missing> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -236,6 +334,19 @@ fn find_program(peer: &'static str, name: &str) -> Result<PathBuf, Missing> {
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
         .ok_or_else(|| Missing::new(peer, format!("no program {name}")))
+}
+
+/// Rather than leave out what a test asked for.
+fn refuse(program: &str, options: &[(&str, &Option<String>)]) -> Result<(), PeerError> {
+    match options.iter().find(|(_, value)| value.is_some()) {
+        Some((name, _)) => Err(PeerError::new(format!("{program} cannot be told {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// Where the programs and scripts of this project are.
+fn checkout() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// Who runs the tests.

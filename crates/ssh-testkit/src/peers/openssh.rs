@@ -2,24 +2,62 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{
-    ClientOptions, Credential, Missing, Output, PATIENCE, PeerError, Process, Server,
+    ClientOptions, Credential, Missing, Output, PATIENCE, PeerError, Process, Running, Server,
     ServerOptions, TempDir, find_program, keys, on_free_port, whoami,
 };
 
 const PEER: &str = "OpenSSH";
 
+/// Settings that are lists of algorithms: their names for the configuration, and for `ssh -Q`.
+const LISTS: [(&str, &str); 5] = [
+    ("KexAlgorithms", "kex"),
+    ("HostKeyAlgorithms", "HostKeyAlgorithms"),
+    ("PubkeyAcceptedAlgorithms", "PubkeyAcceptedAlgorithms"),
+    ("Ciphers", "cipher"),
+    ("MACs", "mac"),
+];
+
+/// The lists of a configuration: what was asked for, or else all that the build knows.
+fn lists(
+    ssh: &Path,
+    asked: [&Option<String>; LISTS.len()],
+    everything: bool,
+) -> Result<Vec<(&'static str, String)>, PeerError> {
+    let mut lists = Vec::new();
+    for ((setting, query), asked) in LISTS.into_iter().zip(asked) {
+        match asked {
+            Some(names) => lists.push((setting, names.clone())),
+            None if everything => lists.push((setting, known(ssh, query)?)),
+            None => {}
+        }
+    }
+    Ok(lists)
+}
+
+/// All algorithms of a kind.
+fn known(ssh: &Path, query: &str) -> Result<String, PeerError> {
+    let output = Command::new(ssh).args(["-Q", query]).output()?;
+    let names = String::from_utf8_lossy(&output.stdout);
+    let names: Vec<&str> = names.split_whitespace().collect();
+    if names.is_empty() {
+        return Err(PeerError::new(format!("`ssh -Q {query}` names nothing")));
+    }
+    Ok(names.join(","))
+}
+
 /// OpenSSH's server.
 #[derive(Clone, Debug)]
 pub struct Sshd {
     program: PathBuf,
+    ssh: PathBuf,
 }
 
 impl Sshd {
-    /// Looks for `sshd` and for `ssh-keygen`.
+    /// Looks for `sshd`, for `ssh-keygen`, and for `ssh`, which says what the build knows.
     ///
     /// # Errors
     ///
@@ -28,6 +66,7 @@ impl Sshd {
         find_program(PEER, "ssh-keygen")?;
         Ok(Self {
             program: find_program(PEER, "sshd")?,
+            ssh: find_program(PEER, "ssh")?,
         })
     }
 
@@ -55,6 +94,14 @@ impl Sshd {
             options.authorized_keys.join("\n")
         );
         dir.write("authorized_keys", &authorized)?;
+        let asked = [
+            &options.kex_algorithms,
+            &options.host_key_algorithms,
+            &options.user_signatures,
+            &options.ciphers,
+            &options.macs,
+        ];
+        let lists = lists(&self.ssh, asked, options.everything)?;
 
         let (address, process) = on_free_port(|address| {
             let mut config = format!(
@@ -79,17 +126,11 @@ impl Sshd {
             for key in &host_keys {
                 let _ = writeln!(config, "HostKey {}", key.private_path().display());
             }
-            let settings = [
-                ("KexAlgorithms", &options.kex_algorithms),
-                ("HostKeyAlgorithms", &options.host_key_algorithms),
-                ("Ciphers", &options.ciphers),
-                ("MACs", &options.macs),
-                ("RekeyLimit", &options.rekey_limit),
-            ];
-            for (name, value) in settings {
-                if let Some(value) = value {
-                    let _ = writeln!(config, "{name} {value}");
-                }
+            for (name, value) in &lists {
+                let _ = writeln!(config, "{name} {value}");
+            }
+            if let Some(limit) = &options.rekey_limit {
+                let _ = writeln!(config, "RekeyLimit {limit}");
             }
             // First, because sshd keeps the first value that it reads.
             let config = format!("{}\n{config}", options.extra.join("\n"));
@@ -108,7 +149,7 @@ impl Sshd {
             user,
             host_keys,
             client_key,
-            process,
+            running: Running::Process(process),
             _authorization: None,
             dir,
         })
@@ -146,6 +187,11 @@ impl OpenSshClient {
     ) -> Result<Output, PeerError> {
         let dir = TempDir::new()?;
         self.spawn(&dir, options, &[command])?.communicate(input)
+    }
+
+    /// What it logs once for every exchange of keys, when it logs.
+    pub const fn sign_of_exchange(&self) -> Option<&'static str> {
+        Some("SSH2_MSG_NEWKEYS received")
     }
 
     /// Starts `ssh` with `tail` after the host: a command, or nothing. Its files are in `dir`.
@@ -193,29 +239,38 @@ impl OpenSshClient {
                     .args(["-o", "NumberOfPasswordPrompts=1"]);
             }
         }
-        let settings = [
-            ("KexAlgorithms", &options.kex_algorithms),
-            ("HostKeyAlgorithms", &options.host_key_algorithms),
-            ("Ciphers", &options.ciphers),
-            ("MACs", &options.macs),
-            ("RekeyLimit", &options.rekey_limit),
+        let asked = [
+            &options.kex_algorithms,
+            &options.host_key_algorithms,
+            &None,
+            &options.ciphers,
+            &options.macs,
         ];
-        for (name, value) in settings {
-            if let Some(value) = value {
-                command.args(["-o", &format!("{name}={value}")]);
-            }
+        for (name, value) in lists(&self.program, asked, options.everything)? {
+            command.args(["-o", &format!("{name}={value}")]);
+        }
+        if let Some(limit) = &options.rekey_limit {
+            command.args(["-o", &format!("RekeyLimit={limit}")]);
+        }
+        if options.verbose {
+            command.arg("-v");
+        }
+        if let Some(target) = options.tunnel {
+            command.args(["-W", &target.to_string()]);
         }
         command
             .args(&options.extra)
             .args(["-l", &options.user])
             .args(["-p", &options.address.port().to_string()])
-            .arg(options.address.ip().to_string())
-            .args(tail);
+            .arg(options.address.ip().to_string());
+        if options.tunnel.is_none() {
+            command.args(tail);
+        }
         Process::spawn("ssh", &mut command, &dir.path().join("log"))
     }
 }
 
-fn make_executable(file: &std::path::Path) -> std::io::Result<()> {
+fn make_executable(file: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(file, fs::Permissions::from_mode(0o700))
 }

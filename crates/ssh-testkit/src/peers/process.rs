@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,30 @@ impl Process {
             }
             thread::sleep(PAUSE);
         }
+    }
+
+    /// Waits for the line `PORT n`. A thread reads it, so that the wait is bounded; what follows the
+    /// line is still to be taken.
+    pub(super) fn announced_port(&mut self) -> Result<u16, PeerError> {
+        let Some(mut stdout) = self.take_stdout() else {
+            return Err(PeerError::new("the server's output was taken before"));
+        };
+        let (sender, line) = mpsc::channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            // Byte by byte, because what comes after the line is somebody else's. Without a line
+            // there is nothing to send, and the wait below says why.
+            let mut byte = [0];
+            while stdout.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+                text.push(char::from(byte[0]));
+            }
+            let _ = sender.send((text, stdout));
+        });
+        let (line, stdout) = self.wait_until("it said its port", |_| line.try_recv().ok())?;
+        self.child.stdout = Some(stdout);
+        line.strip_prefix("PORT ")
+            .and_then(|number| number.trim().parse().ok())
+            .ok_or_else(|| self.error(format!("said {line:?} instead of its port")))
     }
 
     /// Waits until it ends by itself.

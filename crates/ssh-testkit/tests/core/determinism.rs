@@ -12,6 +12,7 @@ use ssh_proto::{Instant, Peer, RecvBuf, Wants};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{
     App, Auth, Chunking, Log, Pair, Received, RekeyAt, Session, pattern, server_config,
+    transient_rsa,
 };
 
 const SEED: u64 = 42;
@@ -88,6 +89,7 @@ fn the_golden_transcripts_have_not_changed() {
         let (mut client, mut server) = configs();
         client.transport.algorithms.kex = vec![kex];
         server.transport.algorithms.kex = vec![kex];
+        server.transient_rsa = Some(transient_rsa());
         let (_, pair) = run(Pair::with(SEED, client, server).recorded());
         for (side, bytes) in ["client", "server"].iter().zip(transcript(pair)) {
             let hash: String = Sha256::digest(&bytes).iter().fold(String::new(), |s, b| {

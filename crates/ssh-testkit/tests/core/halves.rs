@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use ssh_proto::algorithm::CompressionAlgorithm;
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::ClientConfig;
 use ssh_proto::message::DisconnectReason;
@@ -203,9 +204,23 @@ fn on_channel<S: PeerSend>(
 
 #[test]
 fn two_threads_each_side_byte_exact_in_both_directions() {
-    let (up, down) = (pattern(SIZE, 1), pattern(SIZE, 2));
-    let client = Client::new(ClientConfig::default(), Box::new(SeededRandom::new(1)));
-    let server = Server::new(server_config(), Box::new(SeededRandom::new(2)));
+    byte_exact(CompressionAlgorithm::None, SIZE);
+}
+
+#[test]
+fn two_threads_each_side_byte_exact_in_both_directions_compressed() {
+    byte_exact(CompressionAlgorithm::ZlibOpenssh, SIZE / 2);
+}
+
+fn byte_exact(compression: CompressionAlgorithm, size: usize) {
+    let (up, down) = (pattern(size, 1), pattern(size, 2));
+    let (mut of_client, mut of_server) = (ClientConfig::default(), server_config());
+    for t in [&mut of_client.transport, &mut of_server.transport] {
+        t.algorithms.compression_client_to_server = vec![compression];
+        t.algorithms.compression_server_to_client = vec![compression];
+    }
+    let client = Client::new(of_client, Box::new(SeededRandom::new(1)));
+    let server = Server::new(of_server, Box::new(SeededRandom::new(2)));
     let (client_recv, client_send) = client.expect("client").split();
     let (server_recv, server_send) = server.expect("server").split();
     let (client, server) = (Shared::new(client_send), Shared::new(server_send));

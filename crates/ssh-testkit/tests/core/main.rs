@@ -1,7 +1,9 @@
 //! The core as a whole, in memory: both roles, simulated links, virtual time, hostile peers. One
 //! program, because linking is most of what a test of this crate costs.
 
+mod algorithms;
 mod channel_model;
+mod compressed;
 mod deadlines;
 mod deadlock_model;
 mod determinism;

@@ -1,6 +1,6 @@
 //! Any number of connections over one receive buffer.
 
-use ssh_proto::algorithm::KexAlgorithm;
+use ssh_proto::algorithm::{CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::config::ClientConfig;
 use ssh_proto::{Carry, Client, Instant, Peer, RecvBuf, Server, Wants};
 use ssh_testkit::rng::SeededRandom;
@@ -93,7 +93,7 @@ fn deliver(peer: &mut impl Peer, inbox: &mut Vec<u8>) {
     peer.consume_output(n);
 }
 
-fn run(connections: usize, size: usize) {
+fn run(connections: usize, size: usize, compression: CompressionAlgorithm) {
     let mut random = SeededRandom::new(11);
     let mut rx = RecvBuf::new();
     let mut seats: Vec<(Seat<Client>, Script, Seat<Server>, Echo)> = (0..connections)
@@ -101,8 +101,13 @@ fn run(connections: usize, size: usize) {
             let mut config = ClientConfig::default();
             config.transport.algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
             let seed = n as u64;
+            let mut of_server = server_config();
+            for t in [&mut config.transport, &mut of_server.transport] {
+                t.algorithms.compression_client_to_server = vec![compression];
+                t.algorithms.compression_server_to_client = vec![compression];
+            }
+            let server = Server::new(of_server, Box::new(SeededRandom::new(!seed)));
             let client = Client::new(config, Box::new(SeededRandom::new(seed))).expect("client");
-            let server = Server::new(server_config(), Box::new(SeededRandom::new(!seed)));
             let sends = vec![pattern(size, n as u8), pattern(size / 3, !(n as u8))];
             let auth = [Auth::Both, Auth::Outside, Auth::NoneFirst][n % 3];
             let Session {
@@ -132,8 +137,10 @@ fn run(connections: usize, size: usize) {
         turns += 1;
         assert!(turns < 3_000_000, "no end");
     }
-    // One packet and what was read behind it.
-    assert!(most <= 64 * 1024, "the buffer grew to {most}");
+    // One packet and what was read behind it, and what packets inflate to.
+    let room = if compression.is_none() { 0 } else { 384 * 1024 };
+    assert!(most <= 64 * 1024 + room, "the buffer grew to {most}");
+    assert!(most >= room, "nothing was compressed");
     assert!(idle > turns / 40, "between packets nothing is carried");
     for (_, script, _, _) in &seats {
         script.check();
@@ -142,10 +149,17 @@ fn run(connections: usize, size: usize) {
 
 #[test]
 fn five_hundred_connections_over_one_buffer() {
-    run(500, 3_000);
+    run(500, 3_000, CompressionAlgorithm::None);
 }
 
 #[test]
 fn twenty_busy_connections_over_one_buffer() {
-    run(20, 200_000);
+    run(20, 200_000, CompressionAlgorithm::None);
+}
+
+/// The room for what inflates is shared as well, and lent to one connection at a time.
+#[test]
+fn connections_that_compress_over_one_buffer() {
+    run(20, 30_000, CompressionAlgorithm::ZlibOpenssh);
+    run(20, 30_000, CompressionAlgorithm::Zlib);
 }

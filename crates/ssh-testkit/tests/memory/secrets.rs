@@ -8,10 +8,15 @@
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ctr::cipher::{KeyIvInit, StreamCipher};
+use hmac::{Hmac, KeyInit, Mac};
+use num_bigint::BigUint;
+use sha2::Sha256;
 use ssh_blocking::{FixedUsers, Login, Required, Trust};
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::openssh::{Limits, Protection};
 use ssh_keys::{KeyPair, PublicKeyLine, SigningKey};
+use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::{ClientConfig, HostKey, Methods, ServerConfig};
 use ssh_proto::fuzzing::{self, Packets};
@@ -20,11 +25,12 @@ use ssh_proto::message::UserauthSuccess;
 use ssh_proto::message::{AuthMethod, Ignore, ServiceAccept, ServiceRequest, UserauthRequest};
 use ssh_proto::random::{Random, RandomError};
 use ssh_proto::server::{AuthEvent, ServerEvent};
-use ssh_proto::wire::Sink;
+use ssh_proto::wire::{Reader, Sink};
 use ssh_proto::{Client, Instant, Peer, RecvBuf, Role, Server, Wants};
 use ssh_testkit::alloc::{Left, Watch, left_behind, unwatched, watch};
-use ssh_testkit::raw::{Raw, key_blob, sign};
+use ssh_testkit::raw::{Family, Group, Raw, key_blob, sign};
 use ssh_testkit::rng::SeededRandom;
+use ssh_testkit::sim::{rsa_numbers, transient_rsa};
 
 /// What another test frees meanwhile is its own business.
 fn alone() -> MutexGuard<'static, ()> {
@@ -60,15 +66,18 @@ enum Shown {
 
 trait Subject: Peer + Sized {
     const ROLE: Role;
-    fn make(random: Told) -> Self;
+    fn make(kex: KexAlgorithm, random: Told) -> Self;
     fn on(&mut self, event: Self::Event<'_>, shown: Shown);
 }
 
 impl Subject for Client {
     const ROLE: Role = Role::Client;
 
-    fn make(random: Told) -> Self {
-        Self::new(ClientConfig::default(), Box::new(random)).unwrap()
+    fn make(kex: KexAlgorithm, random: Told) -> Self {
+        let mut config = ClientConfig::default();
+        config.transport.algorithms.kex = vec![kex];
+        config.transport.group_exchange.preferred = 2048;
+        Self::new(config, Box::new(random)).unwrap()
     }
 
     fn on(&mut self, event: ClientEvent<'_>, shown: Shown) {
@@ -94,8 +103,11 @@ impl Subject for Client {
 impl Subject for Server {
     const ROLE: Role = Role::Server;
 
-    fn make(random: Told) -> Self {
+    fn make(kex: KexAlgorithm, random: Told) -> Self {
         let mut config = ServerConfig::default();
+        config.transport.algorithms.kex = vec![kex];
+        // It outlives the watch, as that of a server outlives its connections.
+        config.transient_rsa = Some(unwatched(transient_rsa));
         let key = PrivateKey::from_ed25519_seed(&HOST_SEED);
         config.host_keys = vec![HostKey::Private(Arc::new(key))];
         Self::new(config, Box::new(random)).unwrap()
@@ -121,31 +133,67 @@ struct Run<P> {
     given: Arc<Mutex<Vec<[u8; 32]>>>,
 }
 
-/// What the peer by hand does, in order: a session, new keys, and a little more.
-const STEPS: usize = 10;
+/// What the peer by hand does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Identify,
+    KexInit,
+    Method,
+    NewKeys,
+    Service,
+    Authenticate,
+    Ignore,
+}
+
+/// A session, new keys, and a little more, in order.
+fn steps<P: Subject>(kex: KexAlgorithm) -> Vec<Step> {
+    use Step::{Authenticate, Identify, Ignore, KexInit, Method, NewKeys, Service};
+    let methods = match (Family::of(kex.name()), P::ROLE) {
+        (Family::GroupExchange, _) | (Family::Rsa, Role::Client) => 2,
+        _ => 1,
+    };
+    let exchange = || {
+        [KexInit]
+            .into_iter()
+            .chain([Method].repeat(methods))
+            .chain([NewKeys])
+    };
+    let mut all = vec![Identify];
+    all.extend(exchange());
+    all.extend([Service, Authenticate]);
+    all.extend(exchange());
+    all.push(Ignore);
+    all
+}
 
 impl<P: Subject> Run<P> {
-    fn new(shown: Shown) -> Self {
+    fn new(kex: KexAlgorithm, shown: Shown) -> Self {
         let given = unwatched(Arc::default);
         let random = Told(SeededRandom::new(5), Arc::clone(&given));
+        let raw = unwatched(|| {
+            let mut raw = Raw::new(P::ROLE.peer(), true);
+            raw.offer.lists[0] = raw.offer.lists[0].replace("curve25519-sha256", kex.name());
+            raw.rsa = Some(rsa_numbers());
+            raw
+        });
         Self {
-            peer: Box::new(P::make(random)),
-            raw: Raw::new(P::ROLE.peer(), true),
+            peer: Box::new(P::make(kex, random)),
+            raw,
             rx: RecvBuf::new(),
             shown,
             given,
         }
     }
 
-    fn step(&mut self, step: usize) {
+    fn step(&mut self, step: Step) {
         unwatched(|| match step {
-            0 => self.raw.identify(),
-            1 | 6 => self.raw.kexinit(),
-            2 | 7 => self.raw.method(),
-            3 | 8 => self.raw.newkeys(),
-            4 => self.service(),
-            5 => self.authenticate(),
-            _ => self.raw.message(&Ignore {
+            Step::Identify => self.raw.identify(),
+            Step::KexInit => self.raw.kexinit(),
+            Step::Method => self.raw.method(),
+            Step::NewKeys => self.raw.newkeys(),
+            Step::Service => self.service(),
+            Step::Authenticate => self.authenticate(),
+            Step::Ignore => self.raw.message(&Ignore {
                 data: b"still here",
             }),
         });
@@ -229,9 +277,11 @@ impl<P: Subject> Run<P> {
         } = self;
         drop((peer, rx));
         unwatched(move || {
+            let given_out = given.lock().unwrap().clone();
             let secrets = Secrets {
                 derived: raw.secrets.clone(),
-                given: given.lock().unwrap().clone(),
+                exponents: exponents(&raw, &given_out),
+                given: given_out,
             };
             drop((raw, given));
             secrets
@@ -241,79 +291,206 @@ impl<P: Subject> Run<P> {
 
 struct Secrets {
     /// Of two exchanges K and six keys.
-    derived: Vec<[u8; 32]>,
+    derived: Vec<Vec<u8>>,
+    /// The exponents of Diffie-Hellman, big-endian.
+    exponents: Vec<[u8; 32]>,
     /// By the source of randomness.
     given: Vec<[u8; 32]>,
 }
 
-fn session<P: Subject>(shown: Shown, steps: usize) -> Secrets {
-    let mut run = Run::<P>::new(shown);
+/// The exponents of this side, made from what the source of randomness gave as it is described in
+/// `ssh_proto::random`, and compared with the public values that came of them.
+fn exponents(raw: &Raw, given: &[[u8; 32]]) -> Vec<[u8; 32]> {
+    let group = Group::group14();
+    let number = match (raw.family(), raw.role) {
+        (Family::Fixed, Role::Server) => 30,
+        (Family::Fixed, Role::Client) => 31,
+        (Family::GroupExchange, Role::Server) => 32,
+        (Family::GroupExchange, Role::Client) => 33,
+        _ => return Vec::new(),
+    };
+    let values = raw.got.iter().filter(|payload| payload[0] == number);
+    let values = values.map(|payload| {
+        let mut r = Reader::new(&payload[1..]);
+        if matches!(number, 31 | 33) {
+            r.string().unwrap();
+        }
+        BigUint::from_bytes_be(r.mpint().unwrap().as_unsigned())
+    });
+    let hmac = |key: &[u8; 32], input: &[u8]| -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(input);
+        mac.finalize().into_bytes().into()
+    };
+    let mut key = hmac(&given[0], b"kex");
+    let mut all = Vec::new();
+    for (value, fresh) in values.zip(&given[1..]) {
+        key = hmac(&key, fresh);
+        let mut output = [0; 128];
+        ctr::Ctr128BE::<aes::Aes256>::new(&key.into(), &[0; 16].into())
+            .apply_keystream(&mut output);
+        key = *output.first_chunk().unwrap();
+        // A server that chooses a group has drawn 8 bytes for that.
+        let before = if number == 33 { 8 } else { 0 };
+        let exponent: [u8; 32] = output[32 + before..][..32].try_into().unwrap();
+        let x = BigUint::from_bytes_be(&exponent);
+        assert_eq!(group.g.modpow(&x, &group.p), value, "not the exponent");
+        all.push(exponent);
+    }
+    all
+}
+
+fn session<P: Subject>(kex: KexAlgorithm, shown: Shown, count: usize) -> Secrets {
+    let mut run = Run::<P>::new(kex, shown);
     run.turn();
-    for step in 0..steps {
+    let steps = unwatched(|| steps::<P>(kex));
+    for &step in &steps[..count] {
         run.step(step);
     }
-    if steps == STEPS {
+    if count == steps.len() {
         assert!(run.peer.is_authenticated() && !run.peer.has_ended());
     }
+    unwatched(|| drop(steps));
     run.end()
 }
 
-/// Watches for everything that is secret in a session of which `secrets` are derived.
-fn all(secrets: &Secrets) -> Watch {
+/// How much of a long number is looked for.
+const PART: usize = 32;
+
+/// What a number may look like in memory: in part, as it is written, as its words lie, and as they lie
+/// in Montgomery's form.
+fn forms(number: &[u8], modulus: &BigUint) -> Vec<Vec<u8>> {
+    let reversed = |number: &[u8]| number.iter().rev().copied().collect::<Vec<u8>>();
+    if number.len() < 128 {
+        return vec![number.to_vec(), reversed(number)];
+    }
+    let words = modulus.bits().div_ceil(64);
+    let montgomery = (BigUint::from_bytes_be(number) << (64 * words)) % modulus;
+    // Not reduced to the end.
+    let almost = &montgomery + modulus;
+    let middle = |number: &[u8]| number[number.len() / 2..][..PART].to_vec();
+    vec![
+        number[..PART].to_vec(),
+        middle(number),
+        middle(&reversed(number)),
+        middle(&montgomery.to_bytes_le()),
+        middle(&almost.to_bytes_le()),
+    ]
+}
+
+/// Everything that is secret in a session of which `secrets` are derived, but for what all sessions
+/// have in common.
+fn patterns(kex: KexAlgorithm, secrets: &Secrets) -> Vec<Vec<u8>> {
+    let family = Family::of(kex.name());
+    if family == Family::Curve {
+        let given = secrets.given.iter().map(|secret| secret.to_vec());
+        return secrets.derived.iter().cloned().chain(given).collect();
+    }
+    let rsa = rsa_numbers();
+    let modulus = if family == Family::Rsa {
+        rsa.n
+    } else {
+        Group::group14().p
+    };
+    let mut all: Vec<Vec<u8>> = secrets.given.iter().map(|secret| secret.to_vec()).collect();
+    for secret in &secrets.derived {
+        all.extend(forms(secret, &modulus));
+    }
+    for exponent in &secrets.exponents {
+        all.extend(forms(exponent, &modulus));
+    }
+    if family == Family::Rsa {
+        all.extend(forms(&rsa.d.to_bytes_be(), &modulus));
+    }
+    all
+}
+
+/// Watches for everything that is secret in a session.
+fn all(kex: KexAlgorithm, secrets: &Secrets) -> Watch {
     let watch = watch(PASSWORD.as_bytes());
     for secret in [NEW_PASSWORD.as_bytes(), &HOST_SEED, &USER_SEED] {
         watch.also(secret);
     }
-    for secret in secrets.derived.iter().chain(&secrets.given) {
-        watch.also(secret);
-    }
+    unwatched(|| {
+        for secret in patterns(kex, secrets) {
+            watch.also(&secret);
+        }
+    });
     watch
 }
 
-fn q3<P: Subject>() {
+fn q3<P: Subject>(kex: KexAlgorithm, ways: &[Shown]) {
     let _alone = alone();
-    for shown in [Shown::Password, Shown::NewPassword, Shown::Key] {
-        let secrets = unwatched(|| session::<P>(shown, STEPS));
+    let count = steps::<P>(kex).len();
+    for &shown in ways {
+        let secrets = unwatched(|| session::<P>(kex, shown, count));
         assert_eq!((secrets.derived.len(), secrets.given.len()), (2 * 7, 3));
         // Cut off wherever it is.
-        for steps in 0..=STEPS {
-            let watch = all(&secrets);
-            let same = session::<P>(shown, steps);
+        for steps in 0..=count {
+            let watch = all(kex, &secrets);
+            let same = session::<P>(kex, shown, steps);
             let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
             drop(watch);
             assert!(secrets.derived.starts_with(&same.derived), "{steps}");
             unwatched(|| drop(same));
             let role = P::ROLE;
-            assert_eq!(hits, 0, "{role:?} {shown:?} {steps}: {which:?} in {size:?}");
+            assert_eq!(
+                hits, 0,
+                "{role:?} {kex} {shown:?} {steps}: {which:?} in {size:?}"
+            );
         }
     }
 }
 
+const CURVE: KexAlgorithm = KexAlgorithm::Curve25519Sha256;
+const WAYS: [Shown; 3] = [Shown::Password, Shown::NewPassword, Shown::Key];
+
 #[test]
 fn q3_a_client_leaves_no_secret_in_freed_memory() {
-    q3::<Client>();
+    q3::<Client>(CURVE, &WAYS);
 }
 
 #[test]
 fn q3_a_server_leaves_no_secret_in_freed_memory() {
-    q3::<Server>();
+    q3::<Server>(CURVE, &WAYS);
+}
+
+/// K and the exponents of Diffie-Hellman, in whatever form the arithmetic has them.
+#[test]
+fn q3_diffie_hellman_leaves_no_secret_in_freed_memory() {
+    for kex in [
+        KexAlgorithm::DiffieHellmanGroup14Sha256,
+        KexAlgorithm::DiffieHellmanGroupExchangeSha256,
+    ] {
+        q3::<Client>(kex, &[Shown::Password]);
+        q3::<Server>(kex, &[Shown::Password]);
+    }
+}
+
+#[test]
+fn q3_rsa_key_exchange_leaves_no_secret_in_freed_memory() {
+    q3::<Client>(KexAlgorithm::Rsa2048Sha256, &[Shown::Password]);
+    q3::<Server>(KexAlgorithm::Rsa2048Sha256, &[Shown::Password]);
 }
 
 /// The same scan finds each of these secrets if somebody makes a copy and forgets it.
 #[test]
 fn q3_a_copy_that_is_not_wiped_is_found() {
     let _alone = alone();
-    let secrets = unwatched(|| session::<Client>(Shown::Password, STEPS));
-    let watch = all(&secrets);
-    let all = unwatched(|| [secrets.derived, secrets.given].concat());
-    for (number, secret) in all.iter().enumerate() {
-        drop(black_box([&b"before"[..], secret, b"behind"].concat()));
-        assert_eq!(watch.hits(), number + 1);
-        assert_eq!(watch.last_secret(), Some(4 + number));
+    for kex in [CURVE, KexAlgorithm::DiffieHellmanGroup14Sha256] {
+        let count = steps::<Client>(kex).len();
+        let secrets = unwatched(|| session::<Client>(kex, Shown::Password, count));
+        let watch = all(kex, &secrets);
+        let all = unwatched(|| patterns(kex, &secrets));
+        for (number, secret) in all.iter().enumerate() {
+            drop(black_box([&b"before"[..], secret, b"behind"].concat()));
+            assert_eq!(watch.hits(), number + 1);
+            assert_eq!(watch.last_secret(), Some(4 + number));
+        }
+        unwatched(|| drop(black_box(PASSWORD.to_owned())));
+        assert_eq!(watch.hits(), all.len(), "the test's own half");
+        unwatched(|| drop((all, secrets)));
     }
-    unwatched(|| drop(black_box(PASSWORD.to_owned())));
-    assert_eq!(watch.hits(), all.len(), "the test's own half");
-    unwatched(|| drop(all));
 }
 
 /// The modes of [`Packets`], each with a name: every cipher in either order, and every MAC.

@@ -66,6 +66,14 @@ impl ConnectOptions {
         Self(self.0.config(config))
     }
 
+    pub(crate) fn preset(self, preset: Preset) -> Self {
+        Self(self.0.preset(preset))
+    }
+
+    pub(crate) fn algorithms(self, list: AlgorithmList, text: &str) -> Result<Self, ListError> {
+        self.0.algorithms(list, text).map(Self)
+    }
+
     pub(crate) fn request_timeout(self, timeout: Option<Duration>) -> Self {
         Self(self.0.request_timeout(timeout))
     }

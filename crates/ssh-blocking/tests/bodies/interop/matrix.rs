@@ -1,25 +1,43 @@
-//! What is tried with whom: the rows, the columns, and what came of it.
+//! What is tried, and what came of it.
 //!
 //! A row is one thing that two implementations have to agree about. Every row is tried in every
-//! column. Where the table in [`Column::must_have`] says so it has to work; elsewhere the peer may
-//! turn out not to offer it, and if it does offer it after all, as later versions do, it has to
-//! work too.
+//! [`Column`]. What a peer offers is read off the wire: what is offered has to work, and what
+//! [`must_have`](super::offers::must_have) says has to be offered.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ssh_proto::algorithm::{
-    CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm, Standing,
+    Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
+    SignatureAlgorithm,
 };
+use ssh_testkit::peers::Offer;
+
+use super::columns::{Column, Peer};
+use super::offers;
+
+/// The MAC of those ciphers that need one.
+pub(crate) const COMMON_MAC: MacAlgorithm = MacAlgorithm::HmacSha256;
+
+/// The cipher of the MACs: AES-128 in counter mode, or what else a peer has that needs one.
+pub(crate) fn cipher_for_macs(offer: &Offer) -> Option<CipherAlgorithm> {
+    let first = std::iter::once(&CipherAlgorithm::Aes128Ctr);
+    let mut ciphers = first.chain(CipherAlgorithm::ALL).copied();
+    ciphers.find(|&cipher| !cipher.is_aead() && Row::Cipher(cipher).is_offered(offer) == Some(true))
+}
 
 /// Something to agree about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Row {
-    /// This key exchange method, with the cipher that is preferred.
+    /// This key exchange method, with what is preferred otherwise.
     Kex(KexAlgorithm),
-    /// This protection both ways, with the method that is preferred.
-    Protection(CipherAlgorithm, Option<MacAlgorithm>),
+    /// This cipher both ways, with [`COMMON_MAC`] if it needs one.
+    Cipher(CipherAlgorithm),
+    /// This MAC both ways, with [a cipher that needs one](cipher_for_macs).
+    Mac(MacAlgorithm),
+    /// This compression both ways.
+    Compression(CompressionAlgorithm),
     /// The server proves itself so.
     HostKey(SignatureAlgorithm),
     /// The user logs in so.
@@ -35,134 +53,93 @@ pub(crate) enum Row {
 impl Row {
     /// All of them: each algorithm once, in the order of the documentation.
     pub(crate) fn all() -> Vec<Self> {
-        const FIRST_MAC: MacAlgorithm = MacAlgorithm::HmacSha256;
-        const FIRST_CTR: CipherAlgorithm = CipherAlgorithm::Aes128Ctr;
-        let kex = KexAlgorithm::ALL.iter().copied().map(Self::Kex);
-        let ciphers = CipherAlgorithm::ALL
-            .iter()
-            .map(|&cipher| Self::Protection(cipher, (!cipher.is_aead()).then_some(FIRST_MAC)));
-        let macs = MacAlgorithm::ALL
-            .iter()
-            .filter(|mac| **mac != FIRST_MAC)
-            .map(|&mac| Self::Protection(FIRST_CTR, Some(mac)));
+        let mut rows = Vec::new();
+        rows.extend(KexAlgorithm::ALL.iter().copied().map(Self::Kex));
+        rows.extend(CipherAlgorithm::ALL.iter().copied().map(Self::Cipher));
+        rows.extend(MacAlgorithm::ALL.iter().copied().map(Self::Mac));
+        let compression = CompressionAlgorithm::ALL.iter().copied();
+        rows.extend(compression.map(Self::Compression));
         let signatures = || SignatureAlgorithm::ALL.iter().copied();
-        kex.chain(ciphers)
-            .chain(macs)
-            .chain(signatures().map(Self::HostKey))
-            .chain(signatures().map(Self::UserKey))
-            .chain([Self::RekeyByUs, Self::RekeyByPeer, Self::Tunnel])
-            .collect()
+        rows.extend(signatures().map(Self::HostKey));
+        rows.extend(signatures().map(Self::UserKey));
+        rows.extend([Self::RekeyByUs, Self::RekeyByPeer, Self::Tunnel]);
+        rows
+    }
+
+    /// What it is a row of.
+    fn family(self) -> &'static str {
+        match self {
+            Self::Kex(_) => "key exchange",
+            Self::Cipher(_) => "cipher",
+            Self::Mac(_) => "MAC",
+            Self::Compression(_) => "compression",
+            Self::HostKey(_) => "host key",
+            Self::UserKey(_) => "user key",
+            Self::RekeyByUs => "new keys every 64 KiB, asked for by us",
+            Self::RekeyByPeer => "new keys every 64 KiB, asked for by the peer",
+            Self::Tunnel => "tunnel",
+        }
+    }
+
+    /// Its algorithm, if it is about one.
+    pub(crate) const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Kex(kex) => Some(kex.name()),
+            Self::Cipher(cipher) => Some(cipher.name()),
+            Self::Mac(mac) => Some(mac.name()),
+            Self::Compression(compression) => Some(compression.name()),
+            Self::HostKey(signature) | Self::UserKey(signature) => Some(signature.name()),
+            Self::RekeyByUs | Self::RekeyByPeer | Self::Tunnel => None,
+        }
+    }
+
+    /// Has `algorithms` offer it alone, where it is an algorithm of a connection.
+    pub(crate) fn narrow(self, algorithms: &mut Algorithms, offer: &Offer) {
+        let mut protect = |cipher, mac| {
+            algorithms.ciphers_client_to_server = vec![cipher];
+            algorithms.ciphers_server_to_client = vec![cipher];
+            algorithms.macs_client_to_server = vec![mac];
+            algorithms.macs_server_to_client = vec![mac];
+        };
+        match self {
+            Self::Kex(kex) => algorithms.kex = vec![kex],
+            Self::Cipher(cipher) => protect(cipher, COMMON_MAC),
+            Self::Mac(mac) => protect(
+                cipher_for_macs(offer).unwrap_or(CipherAlgorithm::Aes128Ctr),
+                mac,
+            ),
+            Self::Compression(compression) => {
+                algorithms.compression_client_to_server = vec![compression];
+                algorithms.compression_server_to_client = vec![compression];
+            }
+            Self::HostKey(signature) => algorithms.host_key = vec![signature],
+            Self::UserKey(_) | Self::RekeyByUs | Self::RekeyByPeer | Self::Tunnel => {}
+        }
+    }
+
+    /// Whether a peer offers it; `None` if its KEXINIT does not say.
+    fn is_offered(self, offer: &Offer) -> Option<bool> {
+        let list = match self {
+            Self::Kex(_) => &offer.kex,
+            Self::Cipher(_) => &offer.ciphers,
+            Self::Mac(_) if cipher_for_macs(offer).is_none() => return Some(false),
+            Self::Mac(_) => &offer.macs,
+            Self::Compression(_) => &offer.compression,
+            Self::HostKey(_) => &offer.host_key,
+            Self::UserKey(_) | Self::RekeyByUs | Self::RekeyByPeer | Self::Tunnel => return None,
+        };
+        let name = self.name()?;
+        Some(list.iter().any(|offered| offered == name))
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kex(kex) => write!(f, "key exchange {kex}"),
-            Self::Protection(cipher, None) => write!(f, "cipher {cipher}"),
-            Self::Protection(cipher, Some(mac)) => write!(f, "cipher {cipher} with {mac}"),
-            Self::HostKey(signature) => write!(f, "host key {signature}"),
-            Self::UserKey(signature) => write!(f, "user key {signature}"),
-            Self::RekeyByUs => f.write_str("new keys every 64 KiB, asked for by us"),
-            Self::RekeyByPeer => f.write_str("new keys every 64 KiB, asked for by the peer"),
-            Self::Tunnel => f.write_str("tunnel"),
+        f.write_str(self.family())?;
+        match self.name() {
+            Some(name) => write!(f, " {name}"),
+            None => Ok(()),
         }
-    }
-}
-
-/// Whose implementation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Peer {
-    OpenSsh,
-    Dropbear,
-    AsyncSsh,
-}
-
-impl Peer {
-    pub(crate) const ALL: [Self; 3] = [Self::OpenSsh, Self::Dropbear, Self::AsyncSsh];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::OpenSsh => "OpenSSH",
-            Self::Dropbear => "Dropbear",
-            Self::AsyncSsh => "AsyncSSH",
-        }
-    }
-}
-
-/// Who is the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    OurClient,
-    OurServer,
-}
-
-/// A peer in one role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Column {
-    pub(crate) side: Side,
-    pub(crate) peer: Peer,
-}
-
-impl Column {
-    pub(crate) fn all() -> Vec<Self> {
-        let of = |side| Peer::ALL.map(|peer| Self { side, peer });
-        [of(Side::OurClient), of(Side::OurServer)].concat()
-    }
-
-    /// The table: what has had to work since OpenSSH 9.2, Dropbear 2022.83 and AsyncSSH 2.24.
-    pub(crate) fn must_have(self, row: Row) -> bool {
-        if let Row::Protection(cipher, mac) = row
-            && !offered_by_default(cipher, mac)
-        {
-            return false;
-        }
-        match self.peer {
-            Peer::OpenSsh => match row {
-                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
-                // sshd announces rsa-sha2-512 too, whatever it is told to take.
-                Row::UserKey(SignatureAlgorithm::RsaSha2_256) => self.side == Side::OurServer,
-                _ => true,
-            },
-            Peer::AsyncSsh => true,
-            Peer::Dropbear => match row {
-                Row::Kex(kex) => kex != KexAlgorithm::Mlkem768X25519Sha256,
-                Row::Protection(cipher, None) => cipher == CipherAlgorithm::ChaCha20Poly1305,
-                Row::Protection(cipher, Some(mac)) => {
-                    cipher != CipherAlgorithm::Aes192Ctr && mac == MacAlgorithm::HmacSha256
-                }
-                Row::HostKey(signature) | Row::UserKey(signature) => {
-                    signature != SignatureAlgorithm::RsaSha2_512
-                }
-                // It does so after a gigabyte, and cannot be told otherwise.
-                Row::RekeyByPeer => false,
-                Row::RekeyByUs | Row::Tunnel => true,
-            },
-        }
-    }
-}
-
-/// What peers offer without being told to: nothing that is weak, and none of the rarer ones.
-fn offered_by_default(cipher: CipherAlgorithm, mac: Option<MacAlgorithm>) -> bool {
-    let sha2 = [
-        MacAlgorithm::HmacSha256,
-        MacAlgorithm::HmacSha512,
-        MacAlgorithm::HmacSha256Etm,
-        MacAlgorithm::HmacSha512Etm,
-    ];
-    cipher.standing() == Standing::Recommended && mac.is_none_or(|mac| sha2.contains(&mac))
-}
-
-impl fmt::Display for Column {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.side, self.peer) {
-            (Side::OurClient, Peer::OpenSsh) => "sshd",
-            (Side::OurClient, Peer::Dropbear) => "dropbear",
-            (Side::OurClient, Peer::AsyncSsh) => "AsyncSSH server",
-            (Side::OurServer, Peer::OpenSsh) => "ssh",
-            (Side::OurServer, Peer::Dropbear) => "dbclient",
-            (Side::OurServer, Peer::AsyncSsh) => "AsyncSSH client",
-        })
     }
 }
 
@@ -215,7 +192,7 @@ impl Outcome {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Works => "ok",
-            Self::NotOffered => "not offered",
+            Self::NotOffered => "-",
             Self::Failed => "FAILED",
         }
     }
@@ -233,30 +210,34 @@ impl Results {
     pub(crate) fn fill(
         &self,
         column: Column,
+        rows: &[Row],
+        offer: &Offer,
         mut attempt: impl FnMut(Row) -> Result<(), Trouble>,
     ) -> Result<(), String> {
+        let version = offer.identification.clone();
+        lock(&self.versions).insert(column.peer, version);
         let mut failures = Vec::new();
-        for row in Row::all() {
-            let outcome = match attempt(row) {
+        for &row in rows {
+            let offered = row.is_offered(offer);
+            let result = match offered {
+                Some(false) => Err(Trouble::NotOffered("not in its KEXINIT".to_owned())),
+                Some(true) | None => attempt(row),
+            };
+            let may_lack = offered != Some(true) && !offers::must_have(column, row);
+            let outcome = match result {
                 Ok(()) => Outcome::Works,
-                Err(Trouble::NotOffered(_)) if !column.must_have(row) => Outcome::NotOffered,
+                Err(Trouble::NotOffered(_)) if may_lack => Outcome::NotOffered,
                 Err(trouble) => {
                     failures.push(format!("{row}: {trouble}"));
                     Outcome::Failed
                 }
             };
-            let mut outcomes = lock(&self.outcomes);
-            outcomes.insert((column, row), outcome);
+            lock(&self.outcomes).insert((column, row), outcome);
         }
         if failures.is_empty() {
             return Ok(());
         }
         Err(format!("{column}:\n{}", failures.join("\n")))
-    }
-
-    /// Remembers how a peer calls itself.
-    pub(crate) fn version(&self, peer: Peer, version: String) {
-        lock(&self.versions).insert(peer, version);
     }
 
     /// How a peer called itself.

@@ -15,102 +15,68 @@ use ssh_proto::ClientConfig;
 use ssh_proto::algorithm::SignatureAlgorithm;
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::error::{End, Error as CoreError};
-use ssh_testkit::peers::{
-    AsyncSshServer, Dropbear, KeyPair, KeyType, PATIENCE, PeerError, Server, ServerOptions, Sshd,
-    TempDir,
-};
+use ssh_testkit::peers::{KeyPair, Offer, PATIENCE, PeerServer, Server, ServerOptions, TempDir};
 
-use super::matrix::{Column, Peer, Results, Row, Trouble, same};
+use super::columns::{Column, position, testkit_type};
+use super::matrix::{COMMON_MAC, Results, Row, Trouble, cipher_for_macs, same};
 use super::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
 
 /// Keeps the input in a file, so that its checksum comes first and is the peer's own.
-const COMMAND: &str =
-    "f=$(mktemp) && cat >\"$f\" && sha256sum <\"$f\" >&2; cat \"$f\"; rm \"$f\"; exit 7";
-
-/// A server of somebody else.
-pub(crate) enum PeerServer {
-    OpenSsh(Sshd),
-    Dropbear(Dropbear),
-    AsyncSsh(AsyncSshServer),
+fn command() -> String {
+    format!(
+        "f=$(mktemp) && head -c {SIZE} >\"$f\" && sha256sum <\"$f\" >&2; cat \"$f\"; rm \"$f\"; \
+         exit {STATUS}"
+    )
 }
 
-impl PeerServer {
-    fn start(&self, options: &ServerOptions) -> Result<Server, PeerError> {
-        match self {
-            Self::OpenSsh(peer) => peer.start(options),
-            Self::Dropbear(peer) => peer.start(options),
-            Self::AsyncSsh(peer) => peer.start(options),
-        }
-    }
-
-    /// Has it take this signature of users alone, where it can be told.
-    fn only_signature(&self, signature: SignatureAlgorithm, options: &mut ServerOptions) {
-        let name = signature.name();
-        match self {
-            Self::OpenSsh(_) => {
-                let line = format!("PubkeyAcceptedAlgorithms {name}");
-                options.extra.push(line);
-            }
-            // Its launcher sets by this what users may sign with.
-            Self::AsyncSsh(_) => {
-                options.host_key_algorithms = Some(format!("{name},ssh-ed25519"));
-            }
-            Self::Dropbear(_) => {}
-        }
-    }
+/// For servers that do not tell what ends: the checksum comes last, and is as long as it always is.
+fn command_without_ends() -> String {
+    format!("f=$(mktemp) && head -c {SIZE} >\"$f\" && cat \"$f\"; sha256sum <\"$f\"; rm \"$f\"")
 }
 
-pub(crate) fn run(peer: &PeerServer, column: Column, results: &Results) -> Result<(), String> {
-    let mut bench = Bench::new(peer).map_err(|trouble| trouble.to_string())?;
-    let client = bench
-        .connect(ClientConfig::default())
-        .map_err(|trouble| trouble.to_string())?;
-    if let Some(server) = client.peer_identification() {
-        let line = String::from_utf8_lossy(server.as_bytes()).into_owned();
-        results.version(column.peer, line);
-    }
-    results.fill(column, |row| {
+pub(crate) fn run(
+    peer: &dyn PeerServer,
+    column: Column,
+    rows: &[Row],
+    results: &Results,
+) -> Result<(), String> {
+    let mut bench = Bench::new(peer, column).map_err(|trouble| trouble.to_string())?;
+    let offer = bench.offer.clone();
+    results.fill(column, rows, &offer, |row| {
         let mut config = ClientConfig::default();
-        let algorithms = &mut config.transport.algorithms;
-        match row {
-            Row::Kex(kex) => algorithms.kex = vec![kex],
-            Row::Protection(cipher, mac) => {
-                algorithms.ciphers_client_to_server = vec![cipher];
-                algorithms.ciphers_server_to_client = vec![cipher];
-                if let Some(mac) = mac {
-                    algorithms.macs_client_to_server = vec![mac];
-                    algorithms.macs_server_to_client = vec![mac];
-                }
-            }
-            Row::HostKey(signature) => algorithms.host_key = vec![signature],
-            Row::UserKey(signature) => return bench.user_key(signature),
+        row.narrow(&mut config.transport.algorithms, &offer);
+        let result = match row {
+            Row::UserKey(signature) => bench.user_key(signature),
             Row::RekeyByUs => {
                 config.transport.limits.rekey_bytes = REKEY_BYTES;
-                return rekeys(&bench.server, bench.login(), config);
+                bench.rekeys(&bench.server, config)
             }
-            Row::RekeyByPeer if column.peer == Peer::Dropbear => {
-                return Err(Trouble::NotOffered("it cannot be told".to_owned()));
+            Row::RekeyByPeer if !column.takes_rekey_limit() => {
+                Err(Trouble::NotOffered("it cannot be told".to_owned()))
             }
             Row::RekeyByPeer => {
-                let server = bench.peer.start(&ServerOptions {
+                let server = peer.start(&ServerOptions {
                     rekey_limit: Some(REKEY_BYTES.to_string()),
                     ..ServerOptions::default()
                 })?;
-                let login = login(&server, server.client_key())?;
-                return rekeys(&server, Ok(login), config);
+                bench.rekeys(&server, config)
             }
-            Row::Tunnel => return tunnel(&bench.connect(config)?),
-        }
-        let client = bench.connect(config)?;
-        agreed(&client, row)?;
-        works(&client)
+            Row::Tunnel if !column.has_tunnels() => {
+                Err(Trouble::NotOffered("it has none".to_owned()))
+            }
+            Row::Tunnel => bench.connect(config).and_then(|client| tunnel(&client)),
+            _ => bench.works(config, row),
+        };
+        result.map_err(|trouble| with_log(trouble, &bench.server))
     })
 }
 
 /// A server with a host key of each type, which knows a user by a key of each type.
 struct Bench<'a> {
-    peer: &'a PeerServer,
+    peer: &'a dyn PeerServer,
+    column: Column,
     server: Server,
+    offer: Offer,
     user_keys: Vec<KeyPair>,
     /// One that takes `rsa-sha2-256` and not `rsa-sha2-512`, once it is needed.
     narrow: Option<Server>,
@@ -118,21 +84,25 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(peer: &'a PeerServer) -> Result<Self, Trouble> {
+    fn new(peer: &'a dyn PeerServer, column: Column) -> Result<Self, Trouble> {
         let dir = TempDir::new()?;
-        let types = [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::Rsa(2048)];
+        let types = column.keys().into_iter().map(testkit_type);
+        let types = types.collect::<Vec<_>>();
         let user_keys = types
             .iter()
-            .zip(["ed25519", "ecdsa", "rsa"])
-            .map(|(kind, name)| KeyPair::generate(&dir, name, *kind))
+            .enumerate()
+            .map(|(n, kind)| KeyPair::generate(&dir, &format!("user_{n}"), *kind))
             .collect::<Result<Vec<_>, _>>()?;
         let server = peer.start(&ServerOptions {
-            host_keys: types.to_vec(),
+            host_keys: types,
             authorized_keys: lines(&user_keys),
+            everything: true,
             ..ServerOptions::default()
         })?;
         Ok(Self {
             peer,
+            column,
+            offer: Offer::of_server(server.address())?,
             server,
             user_keys,
             narrow: None,
@@ -140,35 +110,97 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn login(&self) -> Result<Login, Trouble> {
-        login(&self.server, self.server.client_key())
+    fn connect(&self, config: ClientConfig) -> Result<Client, Trouble> {
+        self.connect_to(&self.server, config, None)
     }
 
-    fn connect(&self, config: ClientConfig) -> Result<Client, Trouble> {
-        let options = ConnectOptions::new(self.login()?).config(patient(config));
-        Client::connect(self.server.address(), options).map_err(trouble)
+    fn connect_to(
+        &self,
+        server: &Server,
+        mut config: ClientConfig,
+        observer: Option<Count>,
+    ) -> Result<Client, Trouble> {
+        patient(&mut config);
+        self.column.adapt(&mut config.transport.limits);
+        let mut options = ConnectOptions::new(login(server, server.client_key())?).config(config);
+        if let Some(observer) = observer {
+            options = options.observer(observer);
+        }
+        Client::connect(server.address(), options).map_err(trouble)
+    }
+
+    /// A command gets a mebibyte, with new keys in the middle of it, and gives back its checksum, the
+    /// mebibyte, and a status.
+    fn works(&self, config: ClientConfig, row: Row) -> Result<(), Trouble> {
+        let count = Count::default();
+        let client = self.connect_to(&self.server, config, Some(count.clone()))?;
+        self.agreed(&client, row)?;
+        self.transfers(&client)?;
+        same("exchanges of keys", count.get(), 2)?;
+        self.agreed(&client, row)
+    }
+
+    fn transfers(&self, client: &Client) -> Result<(), Trouble> {
+        let input = payload::mixed(SIZE);
+        let sum = payload::sha256(&input);
+        let (first, second) = input.split_at(SIZE / 2);
+        let command = match self.column.tells_ends() {
+            true => command(),
+            false => command_without_ends(),
+        };
+        let channel = session(client, &command)?;
+        (&channel).write_all(first)?;
+        client.rekey()?;
+        (&channel).write_all(second)?;
+        if !self.column.tells_ends() {
+            let mut output = vec![0; SIZE];
+            (&channel).read_exact(&mut output)?;
+            same(
+                "checksum of the output",
+                payload::sha256(&output),
+                sum.clone(),
+            )?;
+            let mut told = vec![0; sum.len()];
+            (&channel).read_exact(&mut told)?;
+            return same("checksum", String::from_utf8_lossy(&told).into_owned(), sum);
+        }
+        channel.send_eof()?;
+        let output = channel.output(2 * SIZE)?;
+        same(
+            "checksum of the output",
+            payload::sha256(&output.stdout),
+            sum.clone(),
+        )?;
+        // sshd, told to log, has its say on standard error too.
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !stderr.contains(&sum) {
+            return Err(Trouble::Failed(format!("{sum} is not in {stderr:?}")));
+        }
+        same("exit status", output.exit.code(), Some(STATUS.into()))
     }
 
     fn user_key(&mut self, signature: SignatureAlgorithm) -> Result<(), Trouble> {
-        let key_type = signature.key_type().name();
-        let key = self
-            .user_keys
-            .iter()
-            .find(|key| key.public_line().starts_with(key_type))
-            .ok_or_else(|| Trouble::Failed(format!("no key {key_type}")))?;
-        let server = if signature == SignatureAlgorithm::RsaSha2_256 {
-            // Whoever takes both is shown the other one.
-            let mut options = ServerOptions {
-                authorized_keys: lines(&self.user_keys),
-                ..ServerOptions::default()
-            };
-            self.peer.only_signature(signature, &mut options);
-            self.narrow.insert(self.peer.start(&options)?)
-        } else {
-            &self.server
+        let Some(key) = self.user_keys.get(position(signature)).cloned() else {
+            return Err(Trouble::NotOffered("it has no such keys".to_owned()));
         };
-        let options =
-            ConnectOptions::new(login(server, key)?).config(patient(ClientConfig::default()));
+        let second_choice = signature.key_type().preferred_signature() != signature;
+        if second_choice && self.column.takes_user_signatures() {
+            // Whoever takes both is shown the other one.
+            let server = self.peer.start(&ServerOptions {
+                authorized_keys: lines(&self.user_keys),
+                user_signatures: Some(format!("{signature},ssh-ed25519")),
+                ..ServerOptions::default()
+            })?;
+            self.narrow = Some(server);
+        }
+        let server = match &self.narrow {
+            Some(narrow) if second_choice => narrow,
+            _ => &self.server,
+        };
+        let mut config = ClientConfig::default();
+        patient(&mut config);
+        self.column.adapt(&mut config.transport.limits);
+        let options = ConnectOptions::new(login(server, &key)?).config(config);
         let client = Client::connect(server.address(), options).map_err(|error| match error {
             Error::Login(why) => Trouble::NotOffered(why.to_string()),
             error => trouble(error),
@@ -177,7 +209,52 @@ impl<'a> Bench<'a> {
         if by != AuthenticatedBy::PublicKey(signature) {
             return Err(Trouble::NotOffered(format!("it took {by}")));
         }
-        works(&client)
+        self.transfers(&client)
+    }
+
+    /// What was to be agreed on is what was agreed on.
+    fn agreed(&self, client: &Client, row: Row) -> Result<(), Trouble> {
+        let Some(negotiated) = client.negotiated() else {
+            return Err(Trouble::Failed("nothing was negotiated".to_owned()));
+        };
+        let directions = [negotiated.client_to_server, negotiated.server_to_client];
+        for protection in directions {
+            match row {
+                Row::Cipher(cipher) => {
+                    same("cipher", protection.cipher, cipher)?;
+                    let mac = (!cipher.is_aead()).then_some(COMMON_MAC);
+                    same("MAC", protection.mac, mac)?;
+                }
+                Row::Mac(mac) => {
+                    same(
+                        "cipher",
+                        Some(protection.cipher),
+                        cipher_for_macs(&self.offer),
+                    )?;
+                    same("MAC", protection.mac, Some(mac))?;
+                }
+                Row::Compression(compression) => {
+                    same("compression", protection.compression, compression)?;
+                }
+                _ => {}
+            }
+        }
+        match row {
+            Row::Kex(kex) => same("key exchange", negotiated.kex, kex),
+            Row::HostKey(signature) => same("host key", negotiated.host_key, signature),
+            _ => Ok(()),
+        }
+    }
+
+    /// Much goes there and back at the same time, while keys are exchanged.
+    fn rekeys(&self, server: &Server, config: ClientConfig) -> Result<(), Trouble> {
+        let count = Count::default();
+        let client = self.connect_to(server, config, Some(count.clone()))?;
+        let command = format!("head -c {LONG}");
+        let result = session(&client, &command)
+            .and_then(|channel| round_trip(&channel, self.column.tells_ends()));
+        result.map_err(|trouble| with_log(trouble, server))?;
+        payload::enough(count.get())
     }
 }
 
@@ -202,10 +279,9 @@ fn login(server: &Server, user_key: &KeyPair) -> Result<Login, Trouble> {
 }
 
 /// No wait of a test is longer than that of a launcher.
-fn patient(mut config: ClientConfig) -> ClientConfig {
+fn patient(config: &mut ClientConfig) {
     config.transport.deadlines.key_exchange = PATIENCE;
     config.transport.deadlines.authentication = PATIENCE;
-    config
 }
 
 fn trouble(error: Error) -> Trouble {
@@ -214,25 +290,6 @@ fn trouble(error: Error) -> Trouble {
             Trouble::NotOffered(report.to_string())
         }
         _ => Trouble::Failed(error.to_string()),
-    }
-}
-
-/// What was to be agreed on is what was agreed on.
-fn agreed(client: &Client, row: Row) -> Result<(), Trouble> {
-    let Some(negotiated) = client.negotiated() else {
-        return Err(Trouble::Failed("nothing was negotiated".to_owned()));
-    };
-    match row {
-        Row::Kex(kex) => same("key exchange", negotiated.kex, kex),
-        Row::HostKey(signature) => same("host key", negotiated.host_key, signature),
-        Row::Protection(cipher, mac) => {
-            for protection in [negotiated.client_to_server, negotiated.server_to_client] {
-                same("cipher", protection.cipher, cipher)?;
-                same("MAC", protection.mac, mac)?;
-            }
-            Ok(())
-        }
-        _ => Ok(()),
     }
 }
 
@@ -248,54 +305,27 @@ fn bound(channel: &Channel) {
     channel.set_write_timeout(Some(PATIENCE));
 }
 
-/// A command gets a mebibyte, and gives back its checksum, the mebibyte, and a status.
-fn works(client: &Client) -> Result<(), Trouble> {
-    let input = payload::noise(SIZE);
-    let channel = session(client, COMMAND)?;
-    (&channel).write_all(&input)?;
-    channel.send_eof()?;
-    let output = channel.output(2 * SIZE)?;
-    let sum = payload::sha256(&input);
-    same(
-        "checksum of the output",
-        payload::sha256(&output.stdout),
-        sum.clone(),
-    )?;
-    // sshd, told to log, has its say on standard error too.
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    if !stderr.contains(&sum) {
-        return Err(Trouble::Failed(format!("{sum} is not in {stderr:?}")));
-    }
-    same("exit status", output.exit.code(), Some(STATUS.into()))
-}
-
-/// Much goes there and back at the same time, while keys are exchanged.
-fn rekeys(
-    server: &Server,
-    login: Result<Login, Trouble>,
-    config: ClientConfig,
-) -> Result<(), Trouble> {
-    let exchanges = Arc::new(AtomicUsize::new(0));
-    let options = ConnectOptions::new(login?)
-        .config(patient(config))
-        .observer(Count(exchanges.clone()));
-    let client = Client::connect(server.address(), options).map_err(trouble)?;
-    let result = session(&client, "cat").and_then(|channel| round_trip(&channel));
-    result.map_err(|trouble| with_log(trouble, server))?;
-    let exchanges = exchanges.load(Ordering::SeqCst);
-    payload::enough(exchanges)
-}
-
-/// With the last that the server has logged.
+/// With the last that the server has logged, if it failed.
 fn with_log(trouble: Trouble, server: &Server) -> Trouble {
     const LINES: usize = 40;
+    let Trouble::Failed(why) = trouble else {
+        return trouble;
+    };
     let log = server.log();
     let tail = log.lines().count().saturating_sub(LINES);
     let tail = log.lines().skip(tail).collect::<Vec<_>>().join("\n");
-    Trouble::Failed(format!("{trouble}\n--- the server's log\n{tail}"))
+    Trouble::Failed(format!("{why}\n--- the server's log\n{tail}"))
 }
 
+/// Counts exchanges of keys. Clones count together.
+#[derive(Clone, Default)]
 struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
 
 impl Observer for Count {
     fn keys_exchanged(&mut self) {
@@ -308,20 +338,26 @@ fn tunnel(client: &Client) -> Result<(), Trouble> {
     let host = echo.address().ip().to_string();
     let channel = client.open_direct_tcpip(&host, echo.address().port())?;
     bound(&channel);
-    round_trip(&channel)?;
+    round_trip(&channel, true)?;
     same("connections", echo.connections(), 1)
 }
 
-/// Writes and reads at the same time, from somebody who sends back what comes.
-fn round_trip(channel: &Channel) -> Result<(), Trouble> {
-    let input = payload::noise(LONG);
+/// Writes and reads at the same time, from somebody who sends back what comes, and who tells what
+/// ends, or does not.
+fn round_trip(channel: &Channel, ends: bool) -> Result<(), Trouble> {
+    let input = payload::mixed(LONG);
     let mut back = Vec::new();
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             (&*channel).write_all(&input)?;
-            channel.send_eof()
+            if ends { channel.send_eof() } else { Ok(()) }
         });
-        let read = (&*channel).read_to_end(&mut back);
+        let read = if ends {
+            (&*channel).read_to_end(&mut back).map(drop)
+        } else {
+            back.resize(LONG, 0);
+            (&*channel).read_exact(&mut back)
+        };
         // Whoever cannot write any more knows more about it than whoever reads.
         match writer.join() {
             Ok(written) => written?,

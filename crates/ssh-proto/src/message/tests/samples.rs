@@ -99,6 +99,18 @@ fn transport() -> Vec<Sample> {
         KexEcdhInit { client_public: b"Q_C" } => [b"\x1e", b"\0\0\0\x03Q_C"];
         KexEcdhReply { host_key: b"key", server_public: b"Q_S", signature: b"sig" }
             => [b"\x1f", b"\0\0\0\x03key", b"\0\0\0\x03Q_S", b"\0\0\0\x03sig"];
+        KexDhGexRequestOld { n: 1024 } => [b"\x1e", b"\0\0\x04\0"];
+        KexDhGexRequest { min: 2048, n: 3072, max: 8192 }
+            => [b"\x22", b"\0\0\x08\0", b"\0\0\x0c\0", b"\0\0\x20\0"];
+        KexDhGexGroup { p: Mpint::from_unsigned(&[0xfb]), g: Mpint::from_unsigned(&[2]) }
+            => [b"\x1f", b"\0\0\0\x02\0\xfb", b"\0\0\0\x01\x02"];
+        KexDhGexInit { e: Mpint::from_unsigned(&[0x80]) } => [b"\x20", b"\0\0\0\x02\0\x80"];
+        KexDhGexReply { host_key: b"key", f: Mpint::from_unsigned(&[5]), signature: b"sig" }
+            => [b"\x21", b"\0\0\0\x03key", b"\0\0\0\x01\x05", b"\0\0\0\x03sig"];
+        KexRsaPubkey { host_key: b"key", transient_key: b"K_T" }
+            => [b"\x1e", b"\0\0\0\x03key", b"\0\0\0\x03K_T"];
+        KexRsaSecret { encrypted: b"oaep" } => [b"\x1f", b"\0\0\0\x04oaep"];
+        KexRsaDone { signature: b"sig" } => [b"\x20", b"\0\0\0\x03sig"];
         Ping { data: b"p" } => [b"\xc0", b"\0\0\0\x01p"];
         Pong { data: b"p" } => [b"\xc1", b"\0\0\0\x01p"];
     }

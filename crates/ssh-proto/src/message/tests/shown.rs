@@ -91,10 +91,25 @@ fn p14_j2_text_of_the_peer_is_shown_escaped_and_cut() {
 }
 
 #[test]
+fn lists_are_shown_item_by_item_and_what_is_binary_by_its_length() {
+    let responses = List::new(&[Response(b"hunter2"), Response(b"")]);
+    assert_eq!(
+        shown(UserauthInfoResponse { responses }),
+        "UserauthInfoResponse { responses: [Response(..), Response(..)] }"
+    );
+    let mut items = responses.iter();
+    items.next();
+    assert_eq!(format!("{items:?}"), "[Response(..)]");
+    assert_eq!(shown(Ping { data: b"abc" }), "Ping { data: [3 bytes] }");
+}
+
+#[test]
 fn terminal_modes_are_shown_by_name() {
     let modes = TerminalModes::from_encoded(b"\x35\0\0\0\x01\x9f\0\0\0\x02").unwrap();
     assert_eq!(
         format!("{modes:?}"),
         "{TerminalMode(ECHO): 1, TerminalMode(159): 2}"
     );
+    let built = TerminalModesBuf::from_iter(modes);
+    assert_eq!(format!("{built:?}"), format!("{modes:?}"));
 }

@@ -1,15 +1,17 @@
 //! The table against the numbers that the RFCs list.
 
 use alloc::{format, vec::Vec};
+use core::error::Error;
 
 use crate::message::Direction::{Both, ClientToServer, ServerToClient};
 use crate::message::{
     AuthMessages, Context, DecodeErrorKind, DisconnectReason, KexMessages, Message, Phase, TABLE,
-    TerminalMode, name, phase,
+    TerminalMode, direction, name, phase,
 };
+use crate::wire::WireError;
 
 /// RFC 4250 section 4.1.2, RFC 4252 sections 7 and 8, RFC 4253 section 8, RFC 4256 section 5,
-/// RFC 5656 section 7.1, RFC 8308 section 4.1, OpenSSH PROTOCOL 1.9.
+/// RFC 4419 section 5, RFC 4432 section 7, RFC 5656 section 7.1, RFC 8308 section 4.1, OpenSSH PROTOCOL 1.9.
 #[test]
 fn the_numbers_are_those_of_the_rfcs() {
     let expected = [
@@ -27,6 +29,19 @@ fn the_numbers_are_those_of_the_rfcs() {
         (31, "SSH_MSG_KEXDH_REPLY", Phase::Kex, ServerToClient),
         (30, "SSH_MSG_KEX_ECDH_INIT", Phase::Kex, ClientToServer),
         (31, "SSH_MSG_KEX_ECDH_REPLY", Phase::Kex, ServerToClient),
+        (
+            30,
+            "SSH_MSG_KEX_DH_GEX_REQUEST_OLD",
+            Phase::Kex,
+            ClientToServer,
+        ),
+        (31, "SSH_MSG_KEX_DH_GEX_GROUP", Phase::Kex, ServerToClient),
+        (32, "SSH_MSG_KEX_DH_GEX_INIT", Phase::Kex, ClientToServer),
+        (33, "SSH_MSG_KEX_DH_GEX_REPLY", Phase::Kex, ServerToClient),
+        (34, "SSH_MSG_KEX_DH_GEX_REQUEST", Phase::Kex, ClientToServer),
+        (30, "SSH_MSG_KEXRSA_PUBKEY", Phase::Kex, ServerToClient),
+        (31, "SSH_MSG_KEXRSA_SECRET", Phase::Kex, ClientToServer),
+        (32, "SSH_MSG_KEXRSA_DONE", Phase::Kex, ServerToClient),
         (50, "SSH_MSG_USERAUTH_REQUEST", Phase::Auth, ClientToServer),
         (51, "SSH_MSG_USERAUTH_FAILURE", Phase::Auth, ServerToClient),
         (52, "SSH_MSG_USERAUTH_SUCCESS", Phase::Auth, ServerToClient),
@@ -131,10 +146,13 @@ fn lookups_by_number_know_exactly_the_table() {
             assert_eq!(number, 81);
             continue;
         };
+        let of_method = (30..=49).contains(&number);
+        let sender = row.filter(|_| !of_method).map(|info| info.direction);
+        assert_eq!(direction(number), sender, "{number}");
         let unknown = error.kind() == DecodeErrorKind::UnknownMessage;
         assert_eq!(unknown, row.is_none(), "{number}");
         let out = error.kind() == DecodeErrorKind::OutOfContext;
-        assert_eq!(out, matches!(number, 30 | 31 | 60 | 61), "{number}");
+        assert_eq!(out, matches!(number, 30..=34 | 60 | 61), "{number}");
         assert_eq!(error.number(), Some(number));
     }
 }
@@ -159,6 +177,30 @@ fn the_context_decides_what_a_number_means() {
     }
     let error = Message::decode(b"\x3d\0\0\0\0", Context::auth(AuthMessages::Publickey));
     assert_eq!(error.unwrap_err().kind(), DecodeErrorKind::OutOfContext);
+}
+
+#[test]
+fn an_error_names_the_message_that_was_meant() {
+    for info in TABLE {
+        let Err(error) = Message::decode(&[info.number], info.needs.into()) else {
+            // It may be empty.
+            assert!(
+                matches!(info.number, 21 | 52 | 8 | 81 | 82),
+                "{}",
+                info.name
+            );
+            continue;
+        };
+        assert_eq!(error.name(), Some(info.name));
+        assert_eq!(
+            format!("{error}"),
+            format!("{}: a field reaches past the end of the data", info.name)
+        );
+        let source = error.source().expect("what is wrong with it");
+        assert_eq!(source.downcast_ref(), Some(&WireError::Truncated));
+    }
+    let unknown = Message::decode(&[255], Context::NONE).unwrap_err();
+    assert!(unknown.source().is_none() && unknown.name().is_none());
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use ssh_proto::{Client, Server};
 use ssh_testkit::sim::Fault;
 
-use super::MODES;
 use super::live::{nothing_was_altered, run};
 use super::replay::{Recording, Replay, Side, hear};
+use super::{COUNT, PACKED};
 
 fn d3(step: usize) {
-    for mode in [0, 2] {
+    for mode in [0, 2, PACKED] {
         let (whole, _) = run(mode, Fault::None, Fault::None);
         let mut ends = BTreeMap::<String, usize>::new();
         for up in [true, false] {
@@ -92,12 +92,13 @@ fn gi3_cuts(modes: std::ops::Range<usize>, step: usize) {
 #[test]
 fn gi3_the_end_of_input_after_any_byte_names_the_stage() {
     gi3_cuts(0..1, 1);
+    gi3_cuts(PACKED..COUNT, 7);
 }
 
 #[test]
 #[ignore = "long"]
 fn long_gi3_the_end_of_input_after_every_byte_names_the_stage_in_every_mode() {
-    gi3_cuts(0..MODES.len(), 1);
+    gi3_cuts(0..COUNT, 1);
 }
 
 /// From every `step`th byte on nothing comes, and nothing ends: a deadline does.
@@ -148,5 +149,5 @@ fn gi3_silence_after_any_byte_ends_with_a_deadline() {
 #[test]
 #[ignore = "long"]
 fn long_gi3_silence_after_every_byte_ends_with_a_deadline_in_every_mode() {
-    gi3_silences(0..MODES.len(), 1);
+    gi3_silences(0..COUNT, 1);
 }

@@ -10,7 +10,7 @@ use ssh_testkit::sim::{Chunking, Fault, Pair, Session, pattern};
 
 use super::live::{nothing_was_altered, run};
 use super::replay::{Recording, Replay, Side, hear};
-use super::{MODES, configs, is_encrypt_and_mac};
+use super::{COUNT, configs, is_encrypt_and_mac};
 
 /// What is in clear at the front of a stream.
 struct Clear {
@@ -123,7 +123,7 @@ fn gi2_a_flipped_bit_of_any_byte_ends_it_and_nothing_of_its_packet_is_seen() {
 #[test]
 fn gi2_a_flipped_bit_ends_it_in_the_other_modes_too() {
     // A prime, so that it meets every offset within a packet.
-    gi2(1..MODES.len(), |at| {
+    gi2(1..COUNT, |at| {
         let bit = (at / 7) as u32 % 8;
         bit..bit + u32::from(at % 7 == 0)
     });
@@ -132,12 +132,12 @@ fn gi2_a_flipped_bit_ends_it_in_the_other_modes_too() {
 #[test]
 #[ignore = "long"]
 fn long_gi2_every_flipped_bit_ends_it_in_every_mode_and_nothing_of_its_packet_is_seen() {
-    gi2(0..MODES.len(), |_| 0..8);
+    gi2(0..COUNT, |_| 0..8);
 }
 
 fn p5(step: usize) -> usize {
     let mut flips = 0;
-    for mode in 0..MODES.len() {
+    for mode in 0..COUNT {
         let (whole, _) = run(mode, Fault::None, Fault::None);
         for up in [true, false] {
             let length = if up { whole.up.sent } else { whole.down.sent };

@@ -22,7 +22,9 @@ mod schedules;
 mod sources;
 mod splits;
 
-use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm};
+use ssh_proto::algorithm::{
+    CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
+};
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_testkit::sim::{Auth, RekeyAt, Session, pattern, server_config};
 
@@ -39,6 +41,11 @@ const MODES: [(CipherAlgorithm, MacAlgorithm); 10] = [
     (CipherAlgorithm::Cast128Cbc, MacAlgorithm::Umac64),
     (CipherAlgorithm::AeadAes128Gcm, MacAlgorithm::HmacSha256),
 ];
+
+/// The first of them, with compression from the end of authentication on.
+const PACKED: usize = MODES.len();
+/// How many there are with that one.
+const COUNT: usize = MODES.len() + 1;
 
 /// Everything that a session has, in few bytes: a password and then a key, three channels with data
 /// both ways, standard error, an exit status, new keys in the middle of it, and the end.
@@ -66,11 +73,22 @@ fn configs(cipher: CipherAlgorithm, mac: MacAlgorithm) -> (ClientConfig, ServerC
 
 /// Whether nothing vouches for a length before all of its packet is there.
 fn is_encrypt_and_mac(mode: usize) -> bool {
-    let (cipher, mac) = MODES[mode];
+    let (cipher, mac) = MODES[mode % PACKED];
     !cipher.is_aead() && !mac.is_etm()
 }
 
 fn mode_configs(mode: usize) -> (ClientConfig, ServerConfig) {
-    let (cipher, mac) = MODES[mode];
-    configs(cipher, mac)
+    let (cipher, mac) = MODES[mode % PACKED];
+    let (mut client, mut server) = configs(cipher, mac);
+    if mode == PACKED {
+        for t in [&mut client.transport, &mut server.transport] {
+            compress(&mut t.algorithms);
+        }
+    }
+    (client, server)
+}
+
+fn compress(algorithms: &mut ssh_proto::algorithm::Algorithms) {
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
 }

@@ -26,7 +26,7 @@ pub(crate) fn all_tests() -> BTreeSet<String> {
     names
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 

@@ -149,6 +149,21 @@ fn settings(config: &mut TransportConfig, random: &mut SeededRandom) {
     limits.rekey_packets = pick(random, &[64, 1 << 31]);
     config.algorithms.kex = vec![ssh_proto::algorithm::KexAlgorithm::Curve25519Sha256];
     config.guess = random.below(2) == 0;
+    use ssh_proto::algorithm::CompressionAlgorithm as Compression;
+    for methods in [
+        &mut config.algorithms.compression_client_to_server,
+        &mut config.algorithms.compression_server_to_client,
+    ] {
+        *methods = match random.below(4) {
+            0 => vec![Compression::ZlibOpenssh, Compression::None],
+            1 => vec![
+                Compression::Zlib,
+                Compression::ZlibOpenssh,
+                Compression::None,
+            ],
+            _ => vec![Compression::None],
+        };
+    }
 }
 
 struct World {

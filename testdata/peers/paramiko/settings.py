@@ -1,0 +1,44 @@
+"""What both roles of Paramiko are told, and what they have in common."""
+
+import logging
+import sys
+
+import arguments
+
+
+def apply(transport, options):
+    """The lists, and when to exchange keys."""
+
+    def choose(name, given, known):
+        if given or options.everything:
+            setattr(transport, name, tuple(given or known))
+
+    choose("_preferred_kex", options.kex, transport._kex_info)
+    choose("_preferred_ciphers", options.ciphers, transport._cipher_info)
+    choose("_preferred_macs", options.macs, transport._mac_info)
+    choose("_preferred_compression", None, transport._compression_info)
+    if options.rekey_bytes:
+        transport.packetizer.REKEY_BYTES = options.rekey_bytes
+
+
+def feed(read, write, end=lambda: None):
+    """Copies until the end. That nobody takes the rest is no error."""
+    try:
+        while data := read(32768):
+            write(data)
+        end()
+    except OSError:
+        pass
+
+
+class KeysExchanged(logging.Handler):
+    """Paramiko logs that it switches to new keys for what it receives, once for every exchange."""
+
+    def emit(self, record):
+        if record.getMessage().startswith("Switch to new keys"):
+            arguments.keys_exchanged()
+
+
+def log():
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG)
+    logging.getLogger("paramiko").addHandler(KeysExchanged())
