@@ -24,6 +24,7 @@ pub fn inflate(data: &[u8]) {
     let authenticated = first & 4 == 0;
     let mut here = Inflating::new();
     let mut there = Decompress::new(true);
+    let mut stream = Vec::new();
     for _ in 0..MAX_PACKETS {
         let Some((length, behind)) = rest.split_first_chunk() else {
             return;
@@ -31,20 +32,30 @@ pub fn inflate(data: &[u8]) {
         let n = usize::from(u16::from_le_bytes(*length)).min(behind.len());
         let (packed, behind) = behind.split_at(n);
         rest = behind;
-        if !packet(&mut here, &mut there, packed, limit, authenticated) {
-            return;
+        stream.extend_from_slice(packed);
+        match packet(&mut here, &mut there, packed, limit, authenticated) {
+            Outcome::Goes => {}
+            Outcome::Over => return,
+            Outcome::DamagedOnlyHere => return assert!(is_doomed(&stream), "not damaged there"),
         }
     }
 }
 
-/// Says whether it goes on behind this packet.
+enum Outcome {
+    /// It goes on behind this packet.
+    Goes,
+    Over,
+    /// Something is wrong that is not noticed elsewhere yet.
+    DamagedOnlyHere,
+}
+
 fn packet(
     here: &mut Inflating,
     there: &mut Decompress,
     packed: &[u8],
     limit: usize,
     authenticated: bool,
-) -> bool {
+) -> Outcome {
     let (theirs, why) = inflated(there, packed, limit);
     match here.unpack(packed, limit, authenticated) {
         Ok(ours) => {
@@ -56,33 +67,48 @@ fn packet(
                     ours.len(),
                     theirs.len()
                 ),
-                Some(why) if why.contains("missing end-of-block") => return false,
+                Some(why) if why.contains("missing end-of-block") => return Outcome::Over,
                 Some(why) => panic!("refused there: {why}"),
             }
-            true
+            Outcome::Goes
         }
         Err(Error::Limit(LimitExceeded::Inflated(n))) => {
             assert_eq!(n as usize, limit);
             // Elsewhere there is more as well, whatever stands behind it.
             assert!(theirs.len() > limit || why.is_some(), "{}", theirs.len());
-            false
+            Outcome::Over
         }
         Err(Error::Compression(CompressionError::TooManyBlocks)) => {
             // Each has ten bits at the least.
             let least = if authenticated { 8 } else { 256 };
             assert!(packed.len() * 8 > least * 10 - 16);
-            false
+            Outcome::Over
         }
         Err(Error::Compression(CompressionError::Ended)) => {
             assert!(why.is_some(), "it does not end there");
-            false
+            Outcome::Over
         }
         Err(Error::Compression(CompressionError::Damaged)) => {
-            assert!(why.is_some() || theirs.len() > limit, "not damaged there");
-            false
+            if why.is_some() || theirs.len() > limit {
+                Outcome::Over
+            } else {
+                Outcome::DamagedOnlyHere
+            }
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Whether whatever follows is refused elsewhere too: zlib looks at codes that nothing can be decoded
+/// with only when they are used.
+fn is_doomed(stream: &[u8]) -> bool {
+    [0x00, 0xff, 0x55, 0xaa, 0x92, 0x6d].iter().all(|more| {
+        let bytes = [stream, &[*more; 600]].concat();
+        let mut room = vec![0; 1 << 20];
+        Decompress::new(true)
+            .decompress(&bytes, &mut room, FlushDecompress::Sync)
+            .is_err()
+    })
 }
 
 /// What a packet inflates to elsewhere, one byte more than the limit at the most, and why it goes on no

@@ -105,19 +105,27 @@ fn follow(role: Role, mut ours: Algorithms, theirs: &KexInit<'_>, report: &Negot
 }
 
 /// The first on the client's list that is on the server's too; `None` if there is none, and an
-/// empty name for the MAC of a cipher that needs none.
+/// empty name for the MAC of a cipher that needs none. A cipher whose name is one of RFC 5647 must be
+/// on both lists of MACs as well, and as a MAC it comes with the cipher only.
 fn by_the_rule(client: &[Vec<String>], server: &[Vec<String>]) -> Vec<Option<String>> {
+    let is_mac_too = |name: &str| name.starts_with("AEAD_AES_");
     let first = |slot: usize| {
+        let macs = [client, server].map(|lists| lists.get(slot + 2));
         let mut common = client[slot]
             .iter()
-            .filter(|name| server[slot].contains(name));
+            .filter(|name| server[slot].contains(name))
+            .filter(|name| match slot {
+                2 | 3 if is_mac_too(name) => macs.iter().flatten().all(|macs| macs.contains(name)),
+                4 | 5 => !is_mac_too(name),
+                _ => true,
+            });
         common.next().cloned()
     };
     let mut agreed: Vec<_> = (0..8).map(first).collect();
     for (cipher, mac) in [(2, 4), (3, 5)] {
         let whole = ["gcm@openssh.com", "chacha20-poly1305@openssh.com"];
         let name = agreed[cipher].as_deref().unwrap_or_default();
-        if whole.iter().any(|end| name.ends_with(end)) {
+        if is_mac_too(name) || whole.iter().any(|end| name.ends_with(end)) {
             agreed[mac] = Some(String::new());
         }
     }
@@ -218,13 +226,19 @@ fn names(of: &Algorithms) -> [Vec<String>; 8] {
     fn list<A: Copy>(of: &[A], name: impl Fn(A) -> &'static str) -> Vec<String> {
         of.iter().map(|a| name(*a).to_owned()).collect()
     }
+    // Ciphers that are MACs too are offered as both; where among the MACs makes no difference.
+    let macs = |macs: &[Mac], ciphers: &[Cipher]| {
+        let both = ciphers.iter().filter(|cipher| cipher.is_mac_too());
+        let both = both.map(|cipher| cipher.name().to_owned());
+        [list(macs, Mac::name), both.collect()].concat()
+    };
     [
         list(&of.kex, Kex::name),
         list(&of.host_key, Signature::name),
         list(&of.ciphers_client_to_server, Cipher::name),
         list(&of.ciphers_server_to_client, Cipher::name),
-        list(&of.macs_client_to_server, Mac::name),
-        list(&of.macs_server_to_client, Mac::name),
+        macs(&of.macs_client_to_server, &of.ciphers_client_to_server),
+        macs(&of.macs_server_to_client, &of.ciphers_server_to_client),
         list(&of.compression_client_to_server, Compression::name),
         list(&of.compression_server_to_client, Compression::name),
     ]
@@ -248,6 +262,8 @@ fn name(u: &mut Unstructured<'_>, ours: &[String]) -> Result<String> {
         "hmac-sha2-256",
         "zlib@openssh.com",
         "x",
+        "AEAD_AES_128_GCM",
+        "AEAD_AES_256_GCM",
     ];
     Ok(if ours.is_empty() || u.ratio(1, 3)? {
         (*u.choose(OTHERS)?).to_owned()

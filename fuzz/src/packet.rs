@@ -2,28 +2,29 @@
 
 use arbitrary::{Result, Unstructured};
 use ssh_proto::error::Error;
-use ssh_proto::fuzzing::{Front, Packets};
+use ssh_proto::fuzzing::{self, Front, Packets};
 
-/// The limit on the size of a packet.
-const MAX: usize = 35_000;
+/// The limit on the size of a packet: so low that what does not verify can be thrown away to its end.
+const MAX: usize = 1000;
 
 /// A mode, payloads, and one alteration of the stream that they are sealed into. Every packet
-/// before the alteration opens to what was sealed; with keys, nothing at or behind it does. A
+/// before the alteration opens to what was sealed; with keys, nothing at or behind it does, and where
+/// nothing vouches for a length, as much is taken as the largest packet has, whatever was altered. A
 /// packet that is not all there is left exactly as it was.
 pub fn packets(data: &[u8]) {
     let _ = run(&mut Unstructured::new(data));
 }
 
 fn run(u: &mut Unstructured<'_>) -> Result<()> {
-    let mode = usize::from(u.arbitrary::<u8>()?) % Packets::modes();
+    let mode = usize::from(u.arbitrary::<u16>()?) % Packets::modes();
     let Some(mut packets) = Packets::new(mode, u.arbitrary()?) else {
         panic!("no mode {mode}");
     };
     // Bytes of the peer's own, where nothing is sealed yet or by somebody without the keys.
     if u.ratio(1, 4)? {
         let mut stream = u.bytes(u.len())?.to_vec();
-        let opened = open_all(&mut packets, &mut stream, usize::MAX).0;
-        assert!(mode == 0 || opened.is_empty(), "forged");
+        let all = open_all(&mut packets, &mut stream, usize::MAX);
+        assert!(mode == 0 || all.opened.is_empty(), "forged");
         return Ok(());
     }
     let mut payloads = Vec::new();
@@ -48,25 +49,50 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         0 => payloads.len(),
         _ => ends.iter().filter(|end| **end <= place).count(),
     };
-    let (opened, error) = open_all(&mut packets, &mut stream, chunk);
+    if flip != 0 {
+        // Enough for any length, and for all that is thrown away.
+        stream.resize(stream.len() + MAX, flip);
+    }
+    let All {
+        opened,
+        error,
+        taken,
+    } = open_all(&mut packets, &mut stream, chunk);
     assert!(opened.len() >= before, "mode {mode}: {error:?}");
     assert_eq!(opened[..before], payloads[..before]);
     assert!(!matches!(error, Some(Error::Internal(_))), "{error:?}");
     if mode > 0 {
         assert_eq!(opened.len(), before, "mode {mode}: altered and accepted");
+        assert_eq!(error.is_some(), flip != 0, "mode {mode}: {error:?}");
     }
     if flip == 0 {
         assert!(error.is_none(), "mode {mode}: {error:?}");
+    } else if is_encrypt_and_mac(mode) {
+        assert!(matches!(error, Some(Error::Integrity)), "{error:?}");
+        let begin = ends[..before].last().copied().unwrap_or(0);
+        assert_eq!(taken, begin + MAX, "mode {mode}");
     }
     Ok(())
 }
 
+/// Whether nothing vouches for a length before the whole packet is there.
+fn is_encrypt_and_mac(mode: usize) -> bool {
+    let modes = fuzzing::modes();
+    let mode = mode.checked_sub(1).and_then(|mode| modes.get(mode));
+    mode.is_some_and(|(_, mac)| mac.is_some_and(|mac| !mac.is_etm()))
+}
+
+/// What came of a stream.
+struct All {
+    opened: Vec<Vec<u8>>,
+    /// What it ended with.
+    error: Option<Error>,
+    /// How much of it was used then.
+    taken: usize,
+}
+
 /// Opens what can be opened of `stream`, which arrives in pieces of `chunk` bytes.
-fn open_all(
-    packets: &mut Packets,
-    stream: &mut [u8],
-    chunk: usize,
-) -> (Vec<Vec<u8>>, Option<Error>) {
+fn open_all(packets: &mut Packets, stream: &mut [u8], chunk: usize) -> All {
     let mut opened = Vec::new();
     let mut discarded = false;
     let (mut start, mut end) = (0, 0);
@@ -102,10 +128,18 @@ fn open_all(
                         wiped || discarded || !matches!(error, Error::Integrity),
                         "unverified text"
                     );
-                    return (opened, Some(error));
+                    return All {
+                        opened,
+                        error: Some(error),
+                        taken: packets.taken(),
+                    };
                 }
             }
         }
     }
-    (opened, None)
+    All {
+        opened,
+        error: None,
+        taken: packets.taken(),
+    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use arbitrary::Unstructured;
+use ssh_proto::fuzzing;
 use ssh_proto::message::{Message, TABLE};
 use ssh_proto::random::Random as _;
 use ssh_proto::{Client, Server};
@@ -43,11 +44,30 @@ pub fn all() -> Vec<Seed> {
         [b"SSH-2.0-", &[b'x'; 300][..]].concat(),
     ));
     seeds.push(("wire", "each".into(), every_type()));
-    for mode in 0..16 {
-        let bytes = [&[mode, 7, 200, 1][..], &[b'x'; 120], &[mode; 12]].concat();
-        seeds.push(("packets", format!("mode_{mode}"), bytes));
-    }
+    of_packets(&mut seeds);
     seeds
+}
+
+/// Without keys and in every mode of a few: packets, packets of which one is altered, and what was
+/// sealed by nobody.
+fn of_packets(seeds: &mut Vec<Seed>) {
+    let all = fuzzing::modes();
+    let few = fuzzing::few_modes().into_iter();
+    let numbers = few.filter_map(|mode| all.iter().position(|one| *one == mode));
+    for mode in [0].into_iter().chain(numbers.map(|number| 1 + number)) {
+        let [low, high] = (mode as u16).to_le_bytes();
+        let sealed = |flip: u8| {
+            // Not bytes of a peer's own, but two payloads, each with its length.
+            let front = [low, high, 7, 2, 1, 2, 30];
+            // The size of a read, a place, and what is altered there.
+            let back = [40, 77, 0, flip];
+            [&front[..], &[b'x'; 30], &[3, 9], &[b'y'; 9], &back].concat()
+        };
+        seeds.push(("packets", format!("mode_{mode:03}"), sealed(0)));
+        seeds.push(("packets", format!("mode_{mode:03}_altered"), sealed(1)));
+        let junk = [&[low, high, 7, 0][..], &[0x5a; 1100]].concat();
+        seeds.push(("packets", format!("mode_{mode:03}_junk"), junk));
+    }
 }
 
 fn every_type() -> Vec<u8> {
@@ -194,7 +214,9 @@ fn of_streams(seeds: &mut Vec<Seed>) {
         ("full", Flush::Full),
         ("finish", Flush::Finish),
     ] {
-        for level in [0, 1, 6, 9] {
+        // Blocks that are stored come with any flush.
+        let levels: &[u32] = if name == "sync" { &[0, 6] } else { &[6] };
+        for &level in levels {
             let mut stream = Compress::new(Compression::new(level), true);
             // The largest limit.
             let mut bytes = vec![3];

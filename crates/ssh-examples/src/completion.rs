@@ -17,6 +17,8 @@
 //!   see it.
 //! - A read is begun only when the connection wants bytes, so whoever may not go on is not read
 //!   from.
+//! - What was read may be a thousand times as much when it is inflated. After some batches of it the
+//!   others have their turns.
 //! - Nothing is cancelled. A connection is gone when both of its operations are.
 
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ use crate::timers::Timers;
 
 /// How long a peer has to take our last words.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How many batches of one connection are looked at before it is the next one's turn.
+const BATCHES: usize = 8;
 /// Written buffers that are kept for the next exchange.
 const SPARE: usize = 16;
 
@@ -41,6 +45,8 @@ pub struct Driver<A: Application, R: Ring> {
     ring: R,
     /// By the number that the ring knows them by.
     connections: BTreeMap<usize, Connection<A>>,
+    /// Those with more to do than they had time for.
+    unfinished: Vec<usize>,
     timers: Timers,
     clock: Clock,
     shared: Shared<A>,
@@ -51,6 +57,8 @@ struct Shared<A> {
     application: A,
     /// For packets that straddle two buffers.
     rx: RecvBuf,
+    /// What became of the others, and the memory for what they inflate to.
+    consumed: Consumed,
     /// The size of a buffer to read into.
     size: usize,
     /// Buffers that nobody reads into.
@@ -92,11 +100,13 @@ impl<A: Application, R: Ring> Driver<A, R> {
         Self {
             ring,
             connections: BTreeMap::new(),
+            unfinished: Vec::new(),
             timers: Timers::default(),
             clock: Clock::default(),
             shared: Shared {
                 application,
                 rx: RecvBuf::new(),
+                consumed: Consumed::default(),
                 size: size.max(1),
                 free: Vec::new(),
                 written: Vec::new(),
@@ -162,10 +172,19 @@ impl<A: Application, R: Ring> Driver<A, R> {
     pub fn round(&mut self, most: Duration) {
         let now = self.clock.now();
         let next = self.timers.earliest().map(|at| at.saturating_since(now));
-        let completion = self.ring.wait(next.map_or(most, |next| next.min(most)));
+        let unfinished = std::mem::take(&mut self.unfinished);
+        let wait = match next {
+            _ if !unfinished.is_empty() => Duration::ZERO,
+            Some(next) => next.min(most),
+            None => most,
+        };
+        let completion = self.ring.wait(wait);
         if let Some(completion) = completion {
             let key = completion.connection;
             self.completed(completion);
+            self.go_on(key);
+        }
+        for key in unfinished {
             self.go_on(key);
         }
         let now = self.clock.now();
@@ -237,6 +256,9 @@ impl<A: Application, R: Ring> Driver<A, R> {
         }
 
         let wants = connection.peer.wants();
+        if wants == Wants::Batch && !self.unfinished.contains(&key) {
+            self.unfinished.push(key);
+        }
         let over = wants == Wants::Closed && !connection.writing;
         if over && !connection.shut {
             connection.shut = true;
@@ -291,22 +313,22 @@ impl<A: Application> Connection<A> {
             bytes = rest;
         }
         let mut at = 0;
-        loop {
+        for _ in 0..BATCHES {
             let rest = bytes.get_mut(at..).unwrap_or_default();
-            let mut consumed = Consumed::default();
-            let mut batch = Batch::over(rest, &mut consumed);
+            let mut batch = Batch::over(rest, &mut shared.consumed);
             while let Some(event) = self.peer.poll_event(&mut batch, now) {
                 let application = &mut shared.application;
                 application.on_event(&mut self.peer, &mut self.seat, event);
             }
-            if consumed.secret() {
+            let (consumed, secret) = (shared.consumed.bytes(), shared.consumed.secret());
+            if secret {
                 // The next one to read into this buffer is somebody else.
                 bytes
-                    .get_mut(at..at + consumed.bytes())
+                    .get_mut(at..at + consumed)
                     .unwrap_or_default()
                     .zeroize();
             }
-            at += consumed.bytes();
+            at += consumed;
             if self.peer.wants() != Wants::Batch {
                 break;
             }
@@ -327,17 +349,19 @@ impl<A: Application> Connection<A> {
             // Nobody leaves the buffer without parking.
             return 0;
         }
-        let mut rest = bytes;
+        let (mut rest, mut batches) = (bytes, 0);
         loop {
             while let Some(event) = self.peer.poll_event(&mut rx.batch(), now) {
                 let application = &mut shared.application;
                 application.on_event(&mut self.peer, &mut self.seat, event);
             }
+            batches += 1;
             let n = match self.peer.wants() {
-                Wants::Batch => continue,
+                Wants::Batch if batches < BATCHES => continue,
                 _ if rx.is_empty() || rest.is_empty() => break,
                 Wants::Bytes(n) => n.min(rest.len()),
-                // It takes nothing now. All of it waits, and nothing is read meanwhile.
+                // It takes nothing now, or has had its turn. All of it waits, and nothing is read
+                // meanwhile.
                 _ => rest.len(),
             };
             let (front, behind) = rest.split_at(n);

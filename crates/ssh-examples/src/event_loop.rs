@@ -36,6 +36,10 @@ use crate::timers::Timers;
 
 /// How many bytes a connection may read and write before it is the next one's turn.
 pub const TURN: usize = 256 * 1024;
+/// What a batch with another one behind it counts for. Compressed packets may be a thousand times as
+/// large as they came, so bytes that were read do not say how much there was to do with them; but what
+/// packets of one batch inflate to is 384 KiB at the most.
+const BATCH: usize = 64 * 1024;
 /// How many connections are accepted before those that are there have their turns.
 const ACCEPTS: usize = 64;
 /// How long a peer has to take our last words.
@@ -371,16 +375,18 @@ impl<A: Application> Connection<A> {
         now: Instant,
         moved: &mut usize,
     ) -> Turn {
+        let mut batches = 0;
         loop {
             while let Some(event) = self.peer.poll_event(&mut rx.batch(), now) {
                 application.on_event(&mut self.peer, &mut self.seat, event);
             }
             *moved += self.write();
+            let done = *moved + batches * BATCH;
             match self.peer.wants() {
                 Wants::Closed if !self.peer.has_output() => return self.part(),
                 Wants::Bytes(_) if !self.readable => return Turn::Waits,
-                Wants::Batch | Wants::Bytes(_) if *moved >= TURN => return Turn::HasMore,
-                Wants::Batch => {}
+                Wants::Batch | Wants::Bytes(_) if done >= TURN => return Turn::HasMore,
+                Wants::Batch => batches += 1,
                 Wants::Bytes(n) => match self.socket.read(rx.spare(n)) {
                     Ok(0) => self.no_more_input(),
                     Ok(n) => {

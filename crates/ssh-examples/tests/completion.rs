@@ -13,6 +13,8 @@ use ssh_examples::completion::{Driver, Traffic};
 use ssh_examples::event_loop::Application as _;
 use ssh_examples::ring::{Completion, Operation, Ring, ThreadRing};
 use ssh_examples::server::CommandServer;
+use ssh_proto::algorithm::CompressionAlgorithm;
+use ssh_proto::config::TransportConfig;
 use ssh_proto::message::DisconnectReason;
 use ssh_testkit::rng::SeededRandom;
 
@@ -178,7 +180,14 @@ fn run<R: Ring>(server: &mut Server<R>, clients: &mut Clients<R>, wait: Duration
 }
 
 fn simulate(seed: u64, size: usize, connections: usize, job: &str) -> [Traffic; 2] {
-    let (mut server, mut clients) = ends(Simulated::pair(seed), size, job);
+    let ends = ends(Simulated::pair(seed), size, job);
+    simulate_ends(ends, connections)
+}
+
+fn simulate_ends(
+    (mut server, mut clients): (Server<Simulated>, Clients<Simulated>),
+    connections: usize,
+) -> [Traffic; 2] {
     for key in 0..connections {
         connect(&mut server, &mut clients, key);
     }
@@ -210,6 +219,35 @@ fn buffers_that_hold_many_packets() {
     for seed in 0..3 {
         simulate(seed, 256 * 1024, 10, "cat 300000");
         simulate(seed, 256 * 1024, 3, "count 1000000");
+    }
+}
+
+fn compress(transport: &mut TransportConfig) {
+    let algorithms = &mut transport.algorithms;
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+}
+
+#[test]
+fn packets_that_are_compressed() {
+    for (size, job) in [
+        (64, "cat 20000"),
+        (4096, "count 3000000"),
+        (256 * 1024, "sink 3000000"),
+    ] {
+        let [near, far] = Simulated::pair(1);
+        let server = CommandServer::new(|config| compress(&mut config.transport)).unwrap();
+        let fingerprint = server.fingerprint();
+        let mut client = CommandClient::new(fingerprint, LogIn::Key, job.parse().unwrap());
+        compress(&mut client.config().transport);
+        let ends = (
+            Driver::new(server, near, size),
+            Driver::new(client, far, size),
+        );
+        let traffic = simulate_ends(ends, 3);
+        // Of a pattern that repeats itself little is sent.
+        let read = traffic[0].read + traffic[1].read;
+        assert!(read < 600_000, "{job}: {traffic:?}");
     }
 }
 

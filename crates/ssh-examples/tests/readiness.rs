@@ -9,7 +9,8 @@ use ssh_examples::event_loop::{Application, EventLoop, TURN};
 use ssh_examples::os;
 use ssh_examples::server::{CommandServer, PASSWORD};
 use ssh_keys::SigningKey;
-use ssh_proto::config::{Keepalive, Methods};
+use ssh_proto::algorithm::CompressionAlgorithm;
+use ssh_proto::config::{Keepalive, Methods, TransportConfig};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::server::AuthDecision;
 use ssh_proto::{ServerConfig, ServerEvent};
@@ -123,6 +124,30 @@ fn every_command_is_answered_to_the_byte() {
             settled(clients) == 3
         });
         assert_right(&mut clients, 3);
+    }
+}
+
+fn compress(transport: &mut TransportConfig) {
+    let algorithms = &mut transport.algorithms;
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+}
+
+#[test]
+fn connections_that_compress_share_a_buffer_and_the_room_beside_it() {
+    let (mut server, address) = server(50, |config| compress(&mut config.transport));
+    for job in ["count 3000000", "sink 3000000", "cat 300000"] {
+        let mut clients = clients(&mut server, address, 0, LogIn::Key, job);
+        compress(&mut clients.application().config().transport);
+        connect(&mut clients, address, 5);
+        drive(&mut server, [&mut clients], |_, [clients]| {
+            settled(clients) == 5
+        });
+        assert_right(&mut clients, 5);
+        for buffered in [server.buffered(), clients.buffered()] {
+            let room = 384 * 1024;
+            assert!((room..=room + 64 * 1024).contains(&buffered), "{buffered}");
+        }
     }
 }
 

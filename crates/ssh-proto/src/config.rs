@@ -332,7 +332,10 @@ pub struct Limits {
     /// many received end the connection, or twice `window_total` more if that is later: a peer
     /// may have filled its windows before it learns that keys are to be exchanged.
     ///
-    /// Proved by `by_bytes_in_either_direction` and
+    /// A cipher may want less of both (RFC 4344 section 3.2), and then that is what counts: with
+    /// blocks of 128 bits 32 GiB and 64 GiB, with blocks of 64 bits and with RC4 512 MiB and 1 GiB.
+    ///
+    /// Proved by `by_bytes_in_either_direction`, `p8_the_lesser_limit_wins` and
     /// `r7_a_peer_that_ignores_the_need_for_new_keys`.
     pub rekey_bytes: u64,
     /// Packets in one direction after which keys are exchanged (RFC 4344 section 3.1).

@@ -15,7 +15,8 @@ use core::cell::RefCell;
 use zeroize::Zeroizing;
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, CompressionAlgorithm, MacAlgorithm};
-use crate::crypto::cipher::{OpeningKey, SealingKey};
+use crate::crypto::cipher::{OpeningKey, SealingKey, modes};
+use crate::crypto::mac::MacKey;
 use crate::error::Error;
 use crate::kex::{Negotiated, NegotiationReport};
 use crate::message::KexInit;
@@ -34,6 +35,7 @@ pub struct Packets {
     sealer: Sealer,
     opener: Opener,
     streams: Streams,
+    taken: usize,
 }
 
 /// What became of the front of a stream.
@@ -53,9 +55,9 @@ impl Packets {
     pub fn new(mode: usize, seed: u8) -> Option<Self> {
         let (mut sealer, mut opener) = (Sealer::new(), Opener::new());
         if let Some(mode) = mode.checked_sub(1) {
-            let (cipher, mac) = modes().nth(mode)?;
+            let (cipher, mac) = modes::all().get(mode).copied()?;
             let key = Zeroizing::new(vec![seed; cipher.key_len()]);
-            let iv = vec![!seed; cipher.iv_len()];
+            let iv = Zeroizing::new(vec![!seed; cipher.iv_len()]);
             let mac_key = Zeroizing::new(vec![seed ^ 0x55; mac.map_or(0, MacAlgorithm::key_len)]);
             let reset = ResetSequence::Yes;
             let sealing = SealingKey::new(cipher, mac, &key, &iv, &mac_key).ok()?;
@@ -68,12 +70,13 @@ impl Packets {
             sealer,
             opener,
             streams,
+            taken: 0,
         })
     }
 
     /// How many modes there are.
     pub fn modes() -> usize {
-        1 + modes().count()
+        1 + modes::all().len()
     }
 
     /// The next packet.
@@ -111,15 +114,22 @@ impl Packets {
     pub fn open(&mut self, stream: &mut [u8], max: usize) -> Result<Front, Error> {
         let mut consumed = Consumed::default();
         let mut batch = Batch::over(stream, &mut consumed);
-        let front = match self.opener.next(&mut batch, max, false)? {
+        let next = self.opener.next(&mut batch, max, false);
+        let front = next.map(|packet| match packet {
             Packet::Missing(n) => Front::Missing(n),
             Packet::Payload(payload) => Front::Opened(payload.bytes.to_vec(), 0),
-        };
-        Ok(match (front, consumed.bytes()) {
+        });
+        self.taken += consumed.bytes();
+        Ok(match (front?, consumed.bytes()) {
             (Front::Opened(payload, _), n) => Front::Opened(payload, n),
             (Front::Missing(_), n) if n > 0 => Front::Discarded(n),
             (front, _) => front,
         })
+    }
+
+    /// How many bytes all calls of [`open`](Self::open) have taken, also of those that failed.
+    pub const fn taken(&self) -> usize {
+        self.taken
     }
 }
 
@@ -187,6 +197,35 @@ impl SendSide {
     /// As if so many packets had been sent already under the keys in use.
     pub fn fuzz_sent(&mut self, packets: u32) {
         self.out.sealer.pretend(packets);
+    }
+
+    /// As if so many bytes had been sent already under the keys in use.
+    pub fn fuzz_sent_bytes(&mut self, bytes: u64) {
+        self.out.sealer.pretend_bytes(bytes);
+    }
+}
+
+/// UMAC by itself, for benches: there is no other implementation to put beside it.
+#[derive(Debug)]
+pub struct Umac(MacKey);
+
+impl Umac {
+    /// The key of a MAC, or `None` where its length is another.
+    pub fn new(mac: MacAlgorithm, key: &[u8]) -> Option<Self> {
+        MacKey::new(mac, key).ok().map(Self)
+    }
+
+    /// Writes the tag of packet `seq`, as far as there is room.
+    pub fn tag(&self, seq: u32, packet: &[u8], tag: &mut [u8]) {
+        let made = self.0.tag(seq, &[packet]);
+        for (to, from) in tag.iter_mut().zip(made.as_ref()) {
+            *to = *from;
+        }
+    }
+
+    /// Whether it is the tag of packet `seq`.
+    pub fn verify(&self, seq: u32, packet: &[u8], tag: &[u8]) -> bool {
+        self.0.verify(seq, &[packet], tag).is_ok()
     }
 }
 
@@ -296,18 +335,16 @@ pub fn powers() -> usize {
     crate::crypto::agree::dh::counting::powers()
 }
 
-/// Every pair of cipher and MAC.
-fn modes() -> impl Iterator<Item = (CipherAlgorithm, Option<MacAlgorithm>)> {
-    CipherAlgorithm::ALL.iter().flat_map(|&cipher| {
-        let macs: &[MacAlgorithm] = if cipher.is_aead() {
-            &[]
-        } else {
-            MacAlgorithm::ALL
-        };
-        let none = cipher.is_aead().then_some(None);
-        let with = macs.iter().copied().map(Some);
-        none.into_iter().chain(with).map(move |mac| (cipher, mac))
-    })
+/// Every pair of a cipher and a MAC, the latter where the cipher needs one. With the keys of none of
+/// them as 0, they are the modes of [`Packets`].
+pub fn modes() -> Vec<(CipherAlgorithm, Option<MacAlgorithm>)> {
+    modes::all()
+}
+
+/// So few of the [`modes`] that every cipher is there, with a MAC in either order where it needs one,
+/// and every MAC.
+pub fn few_modes() -> Vec<(CipherAlgorithm, Option<MacAlgorithm>)> {
+    modes::sample()
 }
 
 struct Repeat(u8);

@@ -23,8 +23,8 @@ use crate::message::{ChannelData, ChannelExtendedData, Disconnect, Wire};
 use crate::mux::{ChannelId, Stream};
 use crate::recv::{Batch, Wants};
 use crate::transport::{
-    ExpectIdentification, Inflater, Line, Opener, Packet, Payload, Phase, ResetSequence, Role,
-    Usage, Verdict, View,
+    ExpectIdentification, Inflater, Lifetime, Line, Opener, Packet, Payload, Phase, ResetSequence,
+    Role, Usage, Verdict, View,
 };
 
 /// Whether input is taken, as decided by the sending half.
@@ -53,6 +53,8 @@ pub struct RecvSide {
     eof: bool,
     channels: Vec<Option<Window>>,
     limits: RecvLimits,
+    /// Of the keys in use.
+    lifetime: Lifetime,
     before_auth: Usage,
     /// Counts what was received, as a sign of life.
     heard: u64,
@@ -67,21 +69,7 @@ struct RecvLimits {
     inflated: usize,
     packets_before_auth: u64,
     bytes_before_auth: u64,
-    rekey_bytes: u64,
-    rekey_bytes_hard: u64,
-    rekey_packets: u64,
     maximum_packet: u32,
-}
-
-impl RecvLimits {
-    /// A peer may have filled every window before it learns that keys are to be exchanged, and
-    /// is no offender for that; as much again is for what surrounds the data.
-    const fn key_bytes(limits: &Limits) -> u64 {
-        let asked = limits.rekey_bytes.saturating_mul(4);
-        let under_way = limits.window_total.saturating_mul(2);
-        let late = limits.rekey_bytes.saturating_add(under_way);
-        if asked > late { asked } else { late }
-    }
 }
 
 /// What is known here of a channel: `received <= granted`.
@@ -172,11 +160,9 @@ impl RecvSide {
                 inflated: limits.inflated,
                 packets_before_auth: limits.packets_before_auth,
                 bytes_before_auth: limits.bytes_before_auth,
-                rekey_bytes: limits.rekey_bytes,
-                rekey_bytes_hard: RecvLimits::key_bytes(limits),
-                rekey_packets: limits.rekey_packets,
                 maximum_packet: limits.maximum_packet,
             },
+            lifetime: Lifetime::new(limits, None),
             before_auth: Usage::default(),
             heard: 0,
             seen_changes: 0,
@@ -187,6 +173,12 @@ impl RecvSide {
     #[cfg(feature = "internal-fuzzing")]
     pub fn fuzz_received(&mut self, packets: u32) {
         self.opener.pretend(packets);
+    }
+
+    /// As if so many bytes had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received_bytes(&mut self, bytes: u64) {
+        self.opener.pretend_bytes(bytes);
     }
 
     /// What is needed next; the answer to why [`open`](Self::open) returned `None`. It is as old
@@ -306,8 +298,7 @@ impl RecvSide {
         if !authenticated {
             self.count_before_auth(payload.bytes.len())?;
         }
-        let used = self.opener.used();
-        if authenticated && used.bytes > self.limits.rekey_bytes_hard {
+        if authenticated && self.lifetime.is_exceeded(self.opener.used()) {
             return Err(LimitExceeded::RekeyIgnored.into());
         }
         #[cfg(feature = "internal-fuzzing")]
@@ -419,8 +410,7 @@ impl RecvSide {
     /// Whether so much has been received that keys should be exchanged.
     #[inline]
     pub(crate) const fn keys_are_old(&self) -> bool {
-        let used = self.opener.used();
-        used.bytes >= self.limits.rekey_bytes || used.packets >= self.limits.rekey_packets
+        self.lifetime.is_over(self.opener.used())
     }
 
     /// Data with the truth about its channel's credit at hand.
@@ -481,7 +471,9 @@ impl RecvSide {
         opening: crate::crypto::cipher::OpeningKey,
         reset: ResetSequence,
         compression: CompressionAlgorithm,
+        limits: &Limits,
     ) {
+        self.lifetime = Lifetime::new(limits, Some(opening.cipher()));
         self.opener.switch(opening, reset);
         self.inflater.begin(compression);
         self.under_way &= self.view.phase != Phase::Connected;
@@ -554,5 +546,147 @@ impl Window {
             self.received = received;
         }
         fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, vec};
+
+    use super::*;
+    use crate::message::number;
+    use crate::recv::Consumed;
+
+    const IGNORE: [u8; 5] = [number::SSH_MSG_IGNORE, 0, 0, 0, 0];
+
+    /// One that has seen the identification line, has no keys yet and is in this phase.
+    fn recv(phase: Phase, limits: &Limits) -> RecvSide {
+        let mut recv = RecvSide::new(Role::Server, limits);
+        recv.identification = None;
+        recv.view.phase = phase;
+        recv
+    }
+
+    /// A packet without keys (RFC 4253 section 6).
+    fn packet(payload: &[u8]) -> Vec<u8> {
+        let padding = 4 + (7 - (payload.len() + 8) % 8);
+        let length = 1 + payload.len() + padding;
+        let mut packet = vec![0, 0, 0, u8::try_from(length).unwrap()];
+        packet.push(u8::try_from(padding).unwrap());
+        packet.extend_from_slice(payload);
+        packet.resize(4 + length, 0);
+        packet
+    }
+
+    /// What became of a packet: the limit that it exceeds, and whether its bytes are to be wiped.
+    fn take(recv: &mut RecvSide, payload: &[u8]) -> (Option<LimitExceeded>, bool) {
+        let mut bytes = packet(payload);
+        let mut consumed = Consumed::default();
+        let mut batch = Batch::over(&mut bytes, &mut consumed);
+        let limit = match recv.open(&mut batch) {
+            Some(Opened::Control(Control(Kind::Failed(Error::Limit(limit))))) => Some(limit),
+            Some(Opened::Control(Control(Kind::Message(_)))) => None,
+            other => panic!("{other:?}"),
+        };
+        (limit, consumed.secret())
+    }
+
+    #[test]
+    fn p15_packets_and_bytes_before_authentication_are_counted_to_the_last_one() {
+        let limits = Limits {
+            packets_before_auth: 3,
+            ..Limits::default()
+        };
+        let mut one = recv(Phase::Auth, &limits);
+        for n in 1..=3 {
+            assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
+        }
+        let limit = take(&mut one, &IGNORE).0;
+        assert_eq!(limit, Some(LimitExceeded::PacketsBeforeAuth));
+        let limits = Limits {
+            bytes_before_auth: 15,
+            ..Limits::default()
+        };
+        let mut one = recv(Phase::Auth, &limits);
+        for n in 1..=3 {
+            assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
+        }
+        let limit = take(&mut one, &IGNORE).0;
+        assert_eq!(limit, Some(LimitExceeded::BytesBeforeAuth));
+        let mut one = recv(Phase::Connected, &limits);
+        for n in 1..=10 {
+            assert_eq!(take(&mut one, &IGNORE).0, None, "{n}");
+        }
+    }
+
+    #[test]
+    fn q1_what_comes_before_authentication_is_wiped() {
+        for (phase, secret) in [(Phase::Auth, true), (Phase::Connected, false)] {
+            let mut recv = recv(phase, &Limits::default());
+            assert_eq!(take(&mut recv, &IGNORE).1, secret, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn r2_old_keys_are_borne_for_so_many_bytes() {
+        let mut limits = Limits::default();
+        // Four times what asks for new keys, or that and twice the windows, whichever is more.
+        for (rekey_bytes, window_total, most) in [(16, 16, 64), (16, 24, 64), (16, 40, 96)] {
+            (limits.rekey_bytes, limits.window_total) = (rekey_bytes, window_total);
+            let mut recv = recv(Phase::Connected, &limits);
+            for n in 1..=most / 16 {
+                assert_eq!(take(&mut recv, &IGNORE).0, None, "{n} of {most}");
+            }
+            let limit = take(&mut recv, &IGNORE).0;
+            assert_eq!(limit, Some(LimitExceeded::RekeyIgnored), "{most}");
+        }
+    }
+
+    #[test]
+    fn keys_are_old_after_so_many_packets_or_bytes() {
+        let mut limits = Limits::default();
+        (limits.rekey_bytes, limits.rekey_packets) = (48, 1000);
+        let mut by_bytes = recv(Phase::Connected, &limits);
+        (limits.rekey_bytes, limits.rekey_packets) = (1 << 20, 3);
+        let mut by_packets = recv(Phase::Connected, &limits);
+        for recv in [&mut by_bytes, &mut by_packets] {
+            for _ in 0..2 {
+                take(recv, &IGNORE);
+                assert!(!recv.keys_are_old());
+            }
+            take(recv, &IGNORE);
+            assert!(recv.keys_are_old());
+        }
+    }
+
+    #[test]
+    fn q8_what_was_received_is_printed_without_its_contents() {
+        let data = Kind::Data {
+            recipient_channel: 1,
+            stream: Stream::Data,
+            data: b"hunter2",
+        };
+        let payload = Payload {
+            seq: 9,
+            number: 50,
+            bytes: b"2hunter2",
+        };
+        for (kind, shown) in [
+            (data, "Control(data, 7 bytes)"),
+            (
+                Kind::Message(payload),
+                "Control(Payload(number 50, 8 bytes))",
+            ),
+            (Kind::Line(Line::NeedMore), "Control(a line)"),
+            (Kind::Unknown(9), "Control(packet 9, not recognised)"),
+            (Kind::Eof, "Control(end of input)"),
+        ] {
+            assert_eq!(format!("{:?}", Opened::Control(Control(kind))), shown);
+        }
+        let failed = Control(Kind::Failed(Error::Integrity));
+        assert_eq!(
+            format!("{failed:?}"),
+            format!("Control({})", Error::Integrity)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! A global allocator that counts, that finds secrets in memory that is given back, and that
-//! refuses memory when it is told to.
+//! A global allocator that counts, that finds secrets in memory that is given back, that tells whether
+//! what is given back is the same as before, and that refuses memory when it is told to.
 //!
 //! A test binary installs it:
 //!
@@ -72,6 +72,45 @@ pub fn measure<R>(work: impl FnOnce() -> R) -> (R, Usage) {
 /// shrinking included.
 pub fn of_all_threads() -> usize {
     ALL.load(Ordering::SeqCst)
+}
+
+/// What was in one block that was given back: its size, and a digest of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Left {
+    /// In bytes.
+    pub size: usize,
+    /// FNV-1a, of 64 bits.
+    pub digest: u64,
+}
+
+/// Runs `work` and says what was in each block that this thread gave back meanwhile, in order; what
+/// it does [`unwatched`] is left out. May not be nested.
+///
+/// What two secrets leave behind alike tells of neither: that is more than a [`Watch`] can say, which
+/// has to be told what a secret is turned into.
+///
+/// # Panics
+///
+/// When there are more than 256.
+pub fn left_behind<R>(work: impl FnOnce() -> R) -> (R, Vec<Left>) {
+    LEFT.with(|left| left.count.set(0));
+    LOOKS_BACK.set(true);
+    let result = work();
+    LOOKS_BACK.set(false);
+    let left = LEFT.with(|left| {
+        let count = left.count.get();
+        assert!(count <= LEFT_MAX, "{count} blocks");
+        left.blocks.iter().take(count).map(Cell::get).collect()
+    });
+    (result, left)
+}
+
+const LEFT_MAX: usize = 256;
+
+/// Not on the heap: it is written by the allocator.
+struct Noted {
+    count: Cell<usize>,
+    blocks: [Cell<Left>; LEFT_MAX],
 }
 
 /// What [`refuse`] saw.
@@ -235,6 +274,13 @@ static LAST_HIT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     static PLAN: Cell<Plan> = const { Cell::new(Plan::NONE) };
     static LOOKS_AWAY: Cell<bool> = const { Cell::new(false) };
+    static LOOKS_BACK: Cell<bool> = const { Cell::new(false) };
+    static LEFT: Noted = const {
+        Noted {
+            count: Cell::new(0),
+            blocks: [const { Cell::new(Left { size: 0, digest: 0 }) }; LEFT_MAX],
+        }
+    };
     // Const and without a destructor, so that the first use neither allocates nor registers.
     static USAGE: Cell<Usage> = const {
         Cell::new(Usage { allocations: 0, frees: 0, bytes: 0, live: 0, peak: 0 })
@@ -297,7 +343,32 @@ unsafe fn retire(block: *mut u8, size: usize) {
     } else {
         // SAFETY: the caller's promise.
         unsafe { inspect(block, size) };
+        if LOOKS_BACK.get() {
+            // SAFETY: the caller's promise.
+            unsafe { note(block, size) };
+        }
     }
+}
+
+/// Notes what is in the block of `size` bytes at `block`.
+///
+/// # Safety
+///
+/// `block` must be readable for `size` bytes.
+unsafe fn note(block: *const u8, size: usize) {
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    for at in 0..size {
+        // Volatile, as in `inspect`. SAFETY: `at` is under `size`.
+        let byte = unsafe { ptr::read_volatile(block.add(at)) };
+        digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    LEFT.with(|left| {
+        let count = left.count.get();
+        if let Some(place) = left.blocks.get(count) {
+            place.set(Left { size, digest });
+        }
+        left.count.set(count + 1);
+    });
 }
 
 /// Counts a hit when the block of `size` bytes at `block` holds a watched secret.

@@ -1,6 +1,6 @@
-//! What moving data costs the allocator: nothing. Client and server of the blocking driver over
-//! loopback, in this process: every thread of both is counted, readers, pumps and handlers, so
-//! this is the only test of its program.
+//! What moving data costs the allocator: nothing, compressed or not. Client and server of the blocking
+//! driver over loopback, in this process: every thread of both is counted, readers, pumps and handlers,
+//! so this is the only test of its program.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -10,7 +10,9 @@ use ssh_blocking::{
     ServerOptions, Start, Trust,
 };
 use ssh_keys::SigningKey;
-use ssh_proto::config::Methods;
+use ssh_proto::algorithm::CompressionAlgorithm;
+use ssh_proto::config::{Methods, TransportConfig};
+use ssh_proto::{ClientConfig, ServerConfig};
 use ssh_testkit::alloc::{TrackingAllocator, of_all_threads};
 
 #[global_allocator]
@@ -51,14 +53,35 @@ fn exchange(channels: &mut [Channel], packets: usize) {
 
 #[test]
 fn data_each_way_costs_no_allocation() {
+    for method in [
+        CompressionAlgorithm::None,
+        CompressionAlgorithm::ZlibOpenssh,
+    ] {
+        costs_no_allocation(method);
+    }
+}
+
+fn compress(transport: &mut TransportConfig, method: CompressionAlgorithm) {
+    transport.algorithms.compression_client_to_server = vec![method];
+    transport.algorithms.compression_server_to_client = vec![method];
+}
+
+fn costs_no_allocation(method: CompressionAlgorithm) {
+    let (mut of_client, mut of_server) = (ClientConfig::default(), ServerConfig::default());
+    compress(&mut of_client.transport, method);
+    compress(&mut of_server.transport, method);
     let host_key = SigningKey::ed25519(&[1; 32]);
     let trust = Trust::pinned([host_key.public_key().fingerprint()]);
     let users = |_: SocketAddr| FixedUsers::new().with_password("alice", String::from("secret"));
     let options = ServerOptions::new(HostKeys::new([host_key]).unwrap(), users)
-        .required(Required::AnyOf(Methods::PASSWORD));
+        .required(Required::AnyOf(Methods::PASSWORD))
+        .config(of_server);
     let server = Server::bind("127.0.0.1:0", options, Echo).unwrap();
     let login = Login::new("alice", trust).password(String::from("secret"));
-    let client = Client::connect(server.local_addr(), ConnectOptions::new(login)).unwrap();
+    let options = ConnectOptions::new(login).config(of_client);
+    let client = Client::connect(server.local_addr(), options).unwrap();
+    let terms = client.negotiated().unwrap();
+    assert_eq!(terms.client_to_server.compression, method);
     let mut channels: Vec<_> = (0..CHANNELS)
         .map(|_| {
             let channel = client.open_session().unwrap();
@@ -71,6 +94,9 @@ fn data_each_way_costs_no_allocation() {
     let before = of_all_threads();
     exchange(&mut channels, PACKETS);
     let made = of_all_threads() - before;
-    assert_eq!(made, 0, "allocations for {PACKETS} packets each way");
+    assert_eq!(
+        made, 0,
+        "allocations for {PACKETS} packets each way, {method}"
+    );
     assert!(before > 100, "nothing is counted");
 }

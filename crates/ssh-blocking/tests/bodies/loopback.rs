@@ -16,7 +16,8 @@ use crate::driver::{
 };
 use common::{Programs, noise};
 use ssh_keys::SigningKey;
-use ssh_proto::config::Methods;
+use ssh_proto::algorithm::CompressionAlgorithm;
+use ssh_proto::config::{Methods, TransportConfig};
 use ssh_proto::error::End;
 use ssh_proto::key::PrivateKey;
 use ssh_proto::message::{TerminalModes, TerminalSize};
@@ -141,6 +142,46 @@ fn eight_mebibytes_come_back_as_they_went() {
         let output = client.exec_with_input("echo", &input).unwrap();
         assert!(output.stdout == input);
         assert!(output.exit.success());
+    });
+}
+
+fn compress(transport: &mut TransportConfig) {
+    let algorithms = &mut transport.algorithms;
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+}
+
+#[test]
+fn z2_compressed_data_comes_back_as_it_went_while_both_sides_change_keys() {
+    within(120, || {
+        let mut of_server = ssh_proto::ServerConfig::default();
+        let mut of_client = ssh_proto::ClientConfig::default();
+        compress(&mut of_server.transport);
+        compress(&mut of_client.transport);
+        // Of what is sent, which is much less than what is written.
+        of_server.transport.limits.rekey_bytes = 256 * 1024;
+        let server =
+            Server::bind("127.0.0.1:0", server_options().config(of_server), Programs).unwrap();
+        let client = Client::connect(server.local_addr(), options().config(of_client)).unwrap();
+        let terms = client.negotiated().unwrap();
+        for direction in [&terms.client_to_server, &terms.server_to_client] {
+            assert_eq!(direction.compression, CompressionAlgorithm::ZlibOpenssh);
+        }
+        thread::scope(|scope| {
+            for seed in 0..6 {
+                let client = client.clone();
+                scope.spawn(move || {
+                    // A thousand to one, and one to one.
+                    let input = match seed % 2 {
+                        0 => vec![b'z'; 4 << 20],
+                        _ => noise(seed, 1 << 20),
+                    };
+                    let output = client.exec_with_input("echo", &input).unwrap();
+                    assert!(output.stdout == input, "thread {seed}");
+                });
+            }
+            client.rekey().unwrap();
+        });
     });
 }
 

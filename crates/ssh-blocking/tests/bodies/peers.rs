@@ -16,6 +16,8 @@ use ssh_keys::SigningKey;
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::known_hosts::KnownHosts;
 use ssh_keys::load_private;
+use ssh_proto::algorithm::CompressionAlgorithm;
+use ssh_proto::config::TransportConfig;
 use ssh_testkit::harness::peer_test;
 use ssh_testkit::peers::{
     self, ClientOptions, Credential, KeyPair, KeyType, OpenSshClient, Server, Sshd, TempDir,
@@ -87,6 +89,38 @@ pub(crate) fn tests() -> Vec<Trial> {
             },
         ),
         peer_test(
+            "our_client_and_sshd_compress_while_both_change_keys",
+            Sshd::find,
+            |sshd| {
+                let server = sshd.start(&peers::ServerOptions {
+                    rekey_limit: Some("256K".to_owned()),
+                    ..peers::ServerOptions::default()
+                })?;
+                let exchanges = Arc::new(AtomicU32::new(0));
+                let mut config = ssh_proto::ClientConfig::default();
+                compress(&mut config.transport);
+                let options = options(&server).config(config);
+                let options = options.observer(Count(exchanges.clone()));
+                let client = Client::connect(server.address(), options)?;
+                let input = letters_and_noise();
+                for n in 0..3 {
+                    let output = client.exec_with_input("cat", &input)?;
+                    same("echo", &(output.stdout == input), &true)?;
+                    if n == 1 {
+                        client.rekey()?;
+                    }
+                }
+                let terms = client.negotiated().ok_or("no terms")?;
+                let wanted = CompressionAlgorithm::ZlibOpenssh;
+                same("up", &terms.client_to_server.compression, &wanted)?;
+                same("down", &terms.server_to_client.compression, &wanted)?;
+                let log = server.log();
+                let sign = log.contains("Enabling compression at level");
+                same("sshd compresses", &sign, &true)?;
+                same("rekeyed", &(exchanges.load(Ordering::SeqCst) > 5), &true)
+            },
+        ),
+        peer_test(
             "a_key_that_sshd_does_not_know_is_reported",
             Sshd::find,
             |sshd| {
@@ -136,6 +170,27 @@ pub(crate) fn tests() -> Vec<Trial> {
             },
         ),
         peer_test(
+            "ssh_and_our_server_compress_while_both_change_keys",
+            OpenSshClient::find,
+            |ssh| {
+                let mut server = OurServer::with(|config| {
+                    compress(&mut config.transport);
+                    config.transport.limits.rekey_bytes = 1 << 20;
+                })?;
+                server.client.rekey_limit = Some("512K".to_owned());
+                server.client.extra = ["-v", "-o", "Compression=yes"].map(str::to_owned).to_vec();
+                let input = letters_and_noise().repeat(2);
+                let output = ssh.run(&server.client, "echo", &input)?;
+                same("echo", &(output.stdout == input), &true)?;
+                let sign = "Enabling compression at level 6.";
+                let begun = output.stderr.matches(sign).count();
+                let exchanges = output.stderr.matches("SSH2_MSG_NEWKEYS received").count();
+                same("rekeyed", &(exchanges > 4), &true)?;
+                // After authentication, and for each direction at each exchange of keys.
+                same("begun anew", &(begun >= exchanges), &true)
+            },
+        ),
+        peer_test(
             "a_stranger_is_not_let_in_by_our_server",
             OpenSshClient::find,
             |ssh| {
@@ -163,6 +218,14 @@ struct OurServer {
 
 impl OurServer {
     fn start(rekey_often: bool) -> Result<Self, Failed> {
+        Self::with(|config| {
+            if rekey_often {
+                config.transport.limits.rekey_bytes = 1 << 20;
+            }
+        })
+    }
+
+    fn with(adjust: impl FnOnce(&mut ssh_proto::ServerConfig)) -> Result<Self, Failed> {
         let dir = TempDir::new()?;
         let user_key = KeyPair::generate(&dir, "user", KeyType::Ed25519)?;
         let host_key = KeyPair::generate(&dir, "host", KeyType::Ed25519)?;
@@ -170,9 +233,7 @@ impl OurServer {
         let file = std::fs::read(host_key.private_path())?;
         let keys: [SigningKey; 1] = [load_private(&file, None)?.private];
         let mut config = ssh_proto::ServerConfig::default();
-        if rekey_often {
-            config.transport.limits.rekey_bytes = 1 << 20;
-        }
+        adjust(&mut config);
         let options = ServerOptions::new(HostKeys::new(keys)?, move |_| {
             FixedUsers::new().with_keys("alice", authorized.clone())
         })
@@ -187,6 +248,22 @@ impl OurServer {
             _server: server,
         })
     }
+}
+
+fn compress(transport: &mut TransportConfig) {
+    let algorithms = &mut transport.algorithms;
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+}
+
+/// What is compressed a thousandfold, and what is not at all.
+fn letters_and_noise() -> Vec<u8> {
+    [
+        vec![b'z'; 1 << 20],
+        noise(1, 1 << 20),
+        b"the end".repeat(10_000),
+    ]
+    .concat()
 }
 
 struct Count(Arc<AtomicU32>);

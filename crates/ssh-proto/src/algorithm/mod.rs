@@ -25,6 +25,7 @@ use core::hash::Hash;
 use core::str::FromStr;
 
 pub use cipher::CipherAlgorithm;
+pub(crate) use cipher::CipherMode;
 pub use compression::CompressionAlgorithm;
 pub use kex::KexAlgorithm;
 pub use list::{AlgorithmList, Joined, ListError, ListProblem, change};

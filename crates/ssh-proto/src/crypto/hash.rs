@@ -130,6 +130,11 @@ impl Digest {
         from.zeroize();
         Self { bytes, len }
     }
+
+    /// Leaves the first `len` bytes of it.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
 }
 
 impl AsRef<[u8]> for Digest {

@@ -10,6 +10,7 @@
 //! everybody knows is written over them.
 
 use core::hint::black_box;
+use core::mem;
 
 pub(crate) mod agree;
 pub(crate) mod cipher;
@@ -23,8 +24,9 @@ pub(crate) mod verify;
 
 pub(crate) use error::CryptoError;
 
-/// How much of the stack is overwritten: more than the making of any key takes.
-const BURNT: usize = 8 * 1024;
+/// How much of the stack is overwritten: more than the making of any key takes. The tables of
+/// Blowfish have 4 KiB, and are moved about.
+const BURNT: usize = if cfg!(feature = "legacy") { 24 } else { 8 } * 1024;
 
 /// Does `work` where the stack has been overwritten, and overwrites it again: a value that is moved
 /// leaves a copy where it was, and whatever lies in the gaps of the next one that is made there moves
@@ -34,6 +36,17 @@ pub(crate) fn on_burnt_stack<T>(work: impl FnOnce() -> T) -> T {
     let done = in_a_frame_of_its_own(work);
     burn_stack();
     done
+}
+
+/// Puts `nothing` in the place of a key whose type wipes what is in use of it when it is dropped, and
+/// not the gaps, nor the rest of a union, which came from the stack where the key had been as well.
+pub(crate) fn overwrite<T>(key: &mut T, nothing: impl FnOnce() -> T) {
+    on_burnt_stack(|| {
+        let mut nothing = nothing();
+        // Exchanged and not assigned: an assignment may be made in place, around the gap.
+        mem::swap(key, &mut nothing);
+        black_box(&mut nothing);
+    });
 }
 
 #[inline(never)]

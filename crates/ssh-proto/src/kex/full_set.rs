@@ -203,8 +203,8 @@ fn n8_with_every_algorithm_the_error_names_the_slot_and_both_lists() {
                 panic!("{report}");
             };
             assert_eq!((failed.slot, &*failed.theirs), (slot, "x-theirs"));
-            // What else it may have been is only put before it.
-            assert!(failed.ours.ends_with(&names(&ours)[n]), "{}", failed.ours);
+            // Ciphers that are MACs too (RFC 5647) stand among these.
+            assert!(failed.ours.contains(&names(&ours)[n]), "{}", failed.ours);
             assert_eq!(failed.choice, Choice::NothingInCommon);
             let text = report.to_string();
             assert!(text.contains(&slot.to_string()) && text.contains("x-theirs"));

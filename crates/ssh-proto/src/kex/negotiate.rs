@@ -3,6 +3,10 @@
 //! For each slot the choice is the first name on the client's list that is also on the server's.
 //! Each direction is negotiated on its own. Names that are not algorithms (the markers of strict
 //! key exchange and of EXT_INFO) stand for nothing here, so they can never be chosen.
+//!
+//! A cipher of RFC 5647 is a MAC as well, and is chosen as both or not at all: it counts as a
+//! cipher of a side only where that side has it among its MACs too, and as a MAC it is chosen along
+//! with the cipher and never otherwise. Ours are put among the MACs by [`mac_names`].
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,7 +15,7 @@ use core::fmt;
 
 pub(super) use crate::algorithm::Algorithm as Named;
 use crate::algorithm::{
-    Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
+    Algorithms, CipherAlgorithm, CipherMode, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm,
 };
 use crate::error::OutOfMemory;
@@ -75,9 +79,14 @@ impl Negotiated {
 
     /// Whether an attacker on the path could have removed messages from the beginning of the
     /// encrypted stream without being noticed (Terrapin, CVE-2023-48795): key exchange is not
-    /// strict and a cipher is used that lets it happen.
+    /// strict and a cipher is used that lets it happen. That is ChaCha20-Poly1305, and CBC with a MAC
+    /// over the ciphertext.
     pub fn prefix_truncation_possible(&self) -> bool {
-        let weak = |p: Protection| p.cipher == CipherAlgorithm::ChaCha20Poly1305;
+        let weak = |p: Protection| match p.cipher.mode() {
+            CipherMode::ChaCha => true,
+            CipherMode::Cbc => p.mac.is_some_and(MacAlgorithm::is_etm),
+            _ => false,
+        };
         !self.strict_kex && (weak(self.client_to_server) || weak(self.server_to_client))
     }
 
@@ -168,6 +177,8 @@ pub enum Choice {
     ClientPrefers(&'static str),
     /// No MAC: the cipher checks integrity itself, so the lists do not matter.
     CipherIsAead,
+    /// The cipher, which is on both lists of MACs too (RFC 5647 section 5.1).
+    Cipher(&'static str),
     /// The lists have nothing in common.
     NothingInCommon,
 }
@@ -246,26 +257,28 @@ pub(crate) fn negotiate(
     let t = theirs;
     let kex = n.slot(Slot::Kex, &ours.kex, t.kex_algorithms);
     let host_key = n.slot(Slot::HostKey, &ours.host_key, t.server_host_key_algorithms);
-    let cipher_c2s = n.slot(
+    let cipher_c2s = n.cipher(
         Slot::CipherClientToServer,
         &ours.ciphers_client_to_server,
         t.encryption_algorithms_client_to_server,
+        t.mac_algorithms_client_to_server,
     );
-    let cipher_s2c = n.slot(
+    let cipher_s2c = n.cipher(
         Slot::CipherServerToClient,
         &ours.ciphers_server_to_client,
         t.encryption_algorithms_server_to_client,
+        t.mac_algorithms_server_to_client,
     );
     let mac_c2s = n.mac(
         Slot::MacClientToServer,
         cipher_c2s,
-        &ours.macs_client_to_server,
+        (&ours.ciphers_client_to_server, &ours.macs_client_to_server),
         t.mac_algorithms_client_to_server,
     );
     let mac_s2c = n.mac(
         Slot::MacServerToClient,
         cipher_s2c,
-        &ours.macs_server_to_client,
+        (&ours.ciphers_server_to_client, &ours.macs_server_to_client),
         t.mac_algorithms_server_to_client,
     );
     let compression_c2s = n.slot(
@@ -307,6 +320,21 @@ pub(super) fn guess_is_right(ours: &Algorithms, theirs: &KexInit<'_>) -> bool {
     theirs.kex_algorithms.first() == kex && theirs.server_host_key_algorithms.first() == host_key
 }
 
+/// The names for our list of MACs: those of the MACs, and of the ciphers that have to stand there too.
+///
+/// A peer may choose from either list without a look at the other, and then both choices must be the
+/// same. So such ciphers come before every MAC where they come before every other cipher, and behind
+/// all MACs where they do not.
+pub(super) fn mac_names(ciphers: &[CipherAlgorithm], macs: &[MacAlgorithm]) -> Vec<&'static str> {
+    let is_mac_too = |cipher: &&CipherAlgorithm| cipher.is_mac_too();
+    let before = ciphers.iter().take_while(is_mac_too).count();
+    let (before, behind) = ciphers.split_at_checked(before).unwrap_or_default();
+    let before = before.iter().map(|cipher| cipher.name());
+    let behind = behind.iter().filter(is_mac_too).map(|cipher| cipher.name());
+    let macs = macs.iter().map(|mac| mac.name());
+    before.chain(macs).chain(behind).collect()
+}
+
 struct Negotiation {
     role: Role,
     slots: Vec<SlotReport>,
@@ -316,21 +344,24 @@ struct Negotiation {
 
 impl Negotiation {
     fn slot<A: Named>(&mut self, slot: Slot, ours: &[A], theirs: NameList<'_>) -> Option<A> {
-        let chosen = match self.role {
-            Role::Client => ours.iter().copied().find(|a| theirs.contains(a.name())),
-            Role::Server => theirs
-                .iter()
-                .filter_map(A::from_name)
-                .find(|a| ours.contains(a)),
-        };
-        let choice = match chosen {
-            None => Choice::NothingInCommon,
-            Some(a) if ours.first() == Some(&a) && theirs.first() == Some(a.name()) => {
-                Choice::BothPrefer(a.name())
-            }
-            Some(a) => Choice::ClientPrefers(a.name()),
-        };
-        self.report(slot, ours, theirs, choice);
+        let (chosen, choice) = self.choose(ours, ours, theirs);
+        self.report(slot, ours.iter().map(|a| a.name()), theirs, choice);
+        chosen
+    }
+
+    /// The cipher. One that is a MAC too must be among the peer's `macs`; they are looked through
+    /// once for each such cipher of ours, however often the peer names it.
+    fn cipher(
+        &mut self,
+        slot: Slot,
+        ours: &[CipherAlgorithm],
+        theirs: NameList<'_>,
+        macs: NameList<'_>,
+    ) -> Option<CipherAlgorithm> {
+        let mut usable = ours.to_vec();
+        usable.retain(|cipher| !cipher.is_mac_too() || macs.contains(cipher.name()));
+        let (chosen, choice) = self.choose(ours, &usable, theirs);
+        self.report(slot, ours.iter().map(|a| a.name()), theirs, choice);
         chosen
     }
 
@@ -339,23 +370,58 @@ impl Negotiation {
         &mut self,
         slot: Slot,
         cipher: Option<CipherAlgorithm>,
-        ours: &[MacAlgorithm],
+        (ciphers, macs): (&[CipherAlgorithm], &[MacAlgorithm]),
         theirs: NameList<'_>,
     ) -> Option<Option<MacAlgorithm>> {
-        if cipher.is_some_and(CipherAlgorithm::is_aead) {
-            self.report(slot, ours, theirs, Choice::CipherIsAead);
-            return Some(None);
-        }
-        self.slot(slot, ours, theirs).map(Some)
+        let (chosen, choice) = match cipher {
+            Some(cipher) if cipher.is_mac_too() => (Some(None), Choice::Cipher(cipher.name())),
+            Some(cipher) if cipher.is_aead() => (Some(None), Choice::CipherIsAead),
+            _ => {
+                let (chosen, choice) = self.choose(macs, macs, theirs);
+                (chosen.map(Some), choice)
+            }
+        };
+        self.report(slot, mac_names(ciphers, macs), theirs, choice);
+        chosen
     }
 
-    fn report<A: Named>(&mut self, slot: Slot, ours: &[A], theirs: NameList<'_>, choice: Choice) {
+    /// What both have, of those of ours that are `usable`.
+    fn choose<A: Named>(
+        &self,
+        ours: &[A],
+        usable: &[A],
+        theirs: NameList<'_>,
+    ) -> (Option<A>, Choice) {
+        let chosen = match self.role {
+            Role::Client => usable.iter().copied().find(|a| theirs.contains(a.name())),
+            Role::Server => theirs
+                .iter()
+                .filter_map(A::from_name)
+                .find(|a| usable.contains(a)),
+        };
+        let choice = match chosen {
+            None => Choice::NothingInCommon,
+            Some(a) if ours.first() == Some(&a) && theirs.first() == Some(a.name()) => {
+                Choice::BothPrefer(a.name())
+            }
+            Some(a) => Choice::ClientPrefers(a.name()),
+        };
+        (chosen, choice)
+    }
+
+    fn report(
+        &mut self,
+        slot: Slot,
+        ours: impl IntoIterator<Item = &'static str>,
+        theirs: NameList<'_>,
+        choice: Choice,
+    ) {
         let mut names = String::new();
-        for algorithm in ours {
+        for name in ours {
             if !names.is_empty() {
                 names.push(',');
             }
-            names.push_str(algorithm.name());
+            names.push_str(name);
         }
         // As long as the peer likes, up to the size of a packet.
         let mut copy = String::new();
@@ -376,6 +442,7 @@ impl Negotiation {
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};
+    use alloc::vec;
 
     use super::*;
     use crate::message::Wire;
@@ -418,6 +485,151 @@ mod tests {
             }
         }
     }
+
+    /// Names that are known and have to be looked up elsewhere, as often as they fit in.
+    #[test]
+    fn n1_d2_a_cipher_that_is_a_mac_too_is_looked_for_once_however_often_it_is_named() {
+        for role in [Role::Client, Role::Server] {
+            for macs in [0, 1] {
+                let mut ours = Algorithms::default();
+                for ciphers in [
+                    &mut ours.ciphers_client_to_server,
+                    &mut ours.ciphers_server_to_client,
+                ] {
+                    *ciphers = vec![
+                        CipherAlgorithm::AeadAes128Gcm,
+                        CipherAlgorithm::AeadAes256Gcm,
+                    ];
+                }
+                let names = "AEAD_AES_256_GCM,AEAD_AES_128_GCM,".repeat(1000);
+                let names = names.strip_suffix(',').unwrap();
+                // Long, and without or with the names at its end.
+                let mut others = "x,".repeat(10_000) + "y";
+                if macs == 1 {
+                    others += ",AEAD_AES_256_GCM";
+                }
+                let lists = [names, names, &others, &others];
+                let (agreed, looked_at) = bytes_looked_at(|| direction(role, &ours, lists));
+                let found = agreed.map(|agreed| agreed.client_to_server.cipher);
+                assert_eq!(found, (macs == 1).then_some(CipherAlgorithm::AeadAes256Gcm));
+                let length = lists.iter().map(|list| list.len()).sum::<usize>();
+                assert!(looked_at <= 6 * length, "{role:?}: {looked_at} of {length}");
+            }
+        }
+    }
+
+    /// What comes of these ciphers and MACs of a peer, both ways.
+    fn direction(role: Role, ours: &Algorithms, lists: [&str; 4]) -> Option<Negotiated> {
+        negotiate(role, ours, &kexinit(lists)).unwrap().0
+    }
+
+    fn kexinit(lists: [&str; 4]) -> KexInit<'_> {
+        let list = |names| NameList::new(names).unwrap();
+        let [up, down, macs_up, macs_down] = lists.map(list);
+        KexInit {
+            cookie: &[7; 16],
+            kex_algorithms: list("curve25519-sha256"),
+            server_host_key_algorithms: list("ssh-ed25519"),
+            encryption_algorithms_client_to_server: up,
+            encryption_algorithms_server_to_client: down,
+            mac_algorithms_client_to_server: macs_up,
+            mac_algorithms_server_to_client: macs_down,
+            compression_algorithms_client_to_server: list("none"),
+            compression_algorithms_server_to_client: list("none"),
+            languages_client_to_server: NameList::EMPTY,
+            languages_server_to_client: NameList::EMPTY,
+            first_kex_packet_follows: false,
+            reserved: 0,
+        }
+    }
+
+    /// RFC 5647 section 5.1: as both, or not at all.
+    #[test]
+    fn a_cipher_of_rfc5647_is_chosen_as_both_or_not_at_all() {
+        const AEAD: &str = "AEAD_AES_128_GCM";
+        let mut ours = Algorithms::default();
+        let ciphers = vec![CipherAlgorithm::AeadAes128Gcm, CipherAlgorithm::Aes128Ctr];
+        ours.ciphers_client_to_server = ciphers.clone();
+        ours.ciphers_server_to_client = ciphers;
+        let aead = |agreed: Protection| {
+            assert_eq!(agreed.mac.is_none(), agreed.cipher.is_aead());
+            agreed.cipher == CipherAlgorithm::AeadAes128Gcm
+        };
+        for role in [Role::Client, Role::Server] {
+            for (ciphers, macs, expected) in [
+                // On both, wherever it stands.
+                (AEAD, AEAD, Some(true)),
+                (
+                    "x,AEAD_AES_128_GCM",
+                    "hmac-sha2-256,AEAD_AES_128_GCM",
+                    Some(true),
+                ),
+                // On one alone it does not count.
+                ("AEAD_AES_128_GCM,aes128-ctr", "hmac-sha2-256", Some(false)),
+                ("aes128-ctr", "AEAD_AES_128_GCM,hmac-sha2-256", Some(false)),
+                (AEAD, "hmac-sha2-256", None),
+                ("aes128-ctr", AEAD, None),
+                (AEAD, "AEAD_AES_256_GCM", None),
+            ] {
+                let agreed = direction(role, &ours, [ciphers, ciphers, macs, macs]);
+                let agreed = agreed.map(|n| [n.client_to_server, n.server_to_client].map(aead));
+                assert_eq!(
+                    agreed,
+                    expected.map(|is| [is; 2]),
+                    "{role:?} {ciphers} {macs}"
+                );
+            }
+            // Each direction on its own.
+            let lists = [AEAD, "aes128-ctr", AEAD, "hmac-sha2-256"];
+            let agreed = direction(role, &ours, lists).unwrap();
+            assert!(aead(agreed.client_to_server) && !aead(agreed.server_to_client));
+        }
+        // Without it among ours a peer's changes nothing.
+        let ours = Algorithms::default();
+        let lists = ["AEAD_AES_128_GCM,aes128-ctr"; 2];
+        let macs = ["AEAD_AES_128_GCM,hmac-sha2-256"; 2];
+        let lists = [lists[0], lists[1], macs[0], macs[1]];
+        for role in [Role::Client, Role::Server] {
+            let agreed = direction(role, &ours, lists).unwrap().client_to_server;
+            assert_eq!(agreed.cipher, CipherAlgorithm::Aes128Ctr);
+            assert_eq!(agreed.mac, Some(MacAlgorithm::HmacSha256));
+        }
+    }
+
+    #[test]
+    fn a_cipher_of_rfc5647_stands_among_our_macs_where_it_stands_among_the_ciphers() {
+        use CipherAlgorithm::{AeadAes128Gcm, AeadAes256Gcm, Aes128Ctr};
+        let macs = [MacAlgorithm::HmacSha256];
+        for (ciphers, names) in [
+            (&[Aes128Ctr][..], &["hmac-sha2-256"][..]),
+            (
+                &[AeadAes256Gcm, Aes128Ctr, AeadAes128Gcm],
+                &["AEAD_AES_256_GCM", "hmac-sha2-256", "AEAD_AES_128_GCM"],
+            ),
+            (
+                &[AeadAes256Gcm, AeadAes128Gcm],
+                &["AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "hmac-sha2-256"],
+            ),
+        ] {
+            assert_eq!(mac_names(ciphers, &macs), names);
+        }
+        // The report shows what was offered, and why there is no MAC.
+        let ours = Algorithms {
+            ciphers_client_to_server: vec![AeadAes256Gcm],
+            ciphers_server_to_client: vec![AeadAes256Gcm],
+            ..Algorithms::default()
+        };
+        let theirs = kexinit(["AEAD_AES_256_GCM"; 4]);
+        let report = negotiate(Role::Client, &ours, &theirs).unwrap().1;
+        let macs = &report.slots[4];
+        assert!(
+            macs.ours.starts_with("AEAD_AES_256_GCM,hmac-"),
+            "{}",
+            macs.ours
+        );
+        assert_eq!(macs.choice, Choice::Cipher("AEAD_AES_256_GCM"));
+    }
+
     #[test]
     fn what_is_weak_of_what_was_agreed_is_told() {
         fn weak<A: Named>(slot: Slot, chosen: A) -> Vec<(Slot, &'static str)> {

@@ -63,8 +63,14 @@ impl Kex {
         payload.put_names(&names(&a.host_key));
         payload.put_names(&names(&a.ciphers_client_to_server));
         payload.put_names(&names(&a.ciphers_server_to_client));
-        payload.put_names(&names(&a.macs_client_to_server));
-        payload.put_names(&names(&a.macs_server_to_client));
+        payload.put_names(&negotiate::mac_names(
+            &a.ciphers_client_to_server,
+            &a.macs_client_to_server,
+        ));
+        payload.put_names(&negotiate::mac_names(
+            &a.ciphers_server_to_client,
+            &a.macs_server_to_client,
+        ));
         payload.put_names(&names(&a.compression_client_to_server));
         payload.put_names(&names(&a.compression_server_to_client));
         payload.put_names(&[]);

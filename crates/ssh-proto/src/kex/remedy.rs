@@ -10,6 +10,7 @@ use crate::algorithm::{
     Algorithm, AlgorithmList, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm, Standing,
 };
+use crate::message::KexMessages;
 use crate::transport::Role;
 
 /// The smallest change on our side by which a list would have something in common with the peer's.
@@ -27,9 +28,11 @@ pub enum Remedy {
         /// What is thought of it here.
         standing: Standing,
     },
-    /// To have a host key that can sign so, if there is none, and to offer it: a server offers what
-    /// its keys can do.
-    HostKey {
+    /// To have a key for it, if there is none, and to offer it: a server offers what its keys can do.
+    /// That is a host key, or the [`transient_rsa`](crate::ServerConfig::transient_rsa) of RFC 4432.
+    Key {
+        /// The list to change.
+        list: AlgorithmList,
         /// Of what the peer has the best.
         name: &'static str,
         /// What is thought of it here.
@@ -59,7 +62,8 @@ impl NegotiationReport {
         let mut all: Vec<Remedy> = Vec::new();
         let failures = self.failures();
         for failed in failures.filter(|failed| !self.needs_no_mac(failed.slot)) {
-            let remedy = failed.slot.remedy(self.role, &failed.theirs);
+            let useless = self.useless(failed.slot);
+            let remedy = failed.slot.remedy(self.role, &failed.theirs, &useless);
             match all.last().and_then(|last| last.together(remedy)) {
                 Some(both) => {
                     all.pop();
@@ -80,15 +84,36 @@ impl NegotiationReport {
         };
         self.failures()
             .find(|failed| failed.slot == cipher)
-            .and_then(|failed| strongest::<CipherAlgorithm>(&failed.theirs))
+            .and_then(|failed| strongest::<CipherAlgorithm>(&failed.theirs, &self.useless(cipher)))
             .is_some_and(CipherAlgorithm::is_aead)
+    }
+
+    /// Ciphers that do not help in this slot, though the peer may have them there: those that have to
+    /// be among its MACs too and are not.
+    fn useless(&self, slot: Slot) -> Vec<&'static str> {
+        let macs = match slot {
+            Slot::CipherClientToServer => Slot::MacClientToServer,
+            Slot::CipherServerToClient => Slot::MacServerToClient,
+            _ => return Vec::new(),
+        };
+        let macs = self.slots.iter().find(|report| report.slot == macs);
+        let is_there = |name: &str| {
+            macs.is_some_and(|macs| macs.theirs.split(',').any(|theirs| theirs == name))
+        };
+        let ciphers = CipherAlgorithm::ALL.iter();
+        ciphers
+            .filter(|cipher| cipher.is_mac_too() && !is_there(cipher.name()))
+            .map(|cipher| cipher.name())
+            .collect()
     }
 }
 
-/// Of the peer's names the one that is thought best of here.
-fn strongest<A: Algorithm>(theirs: &str) -> Option<A> {
+/// Of the peer's names the one that is thought best of here, those that are `useless` left out.
+fn strongest<A: Algorithm>(theirs: &str, useless: &[&str]) -> Option<A> {
     let known = theirs.split(',').filter_map(A::from_name);
-    known.min_by_key(|one| (one.standing(), *one))
+    known
+        .filter(|one| !useless.contains(&one.name()))
+        .min_by_key(|one| (one.standing(), *one))
 }
 
 impl Slot {
@@ -107,33 +132,48 @@ impl Slot {
     }
 
     /// What would help where the peer's names are these.
-    fn remedy(self, role: Role, theirs: &str) -> Remedy {
+    fn remedy(self, role: Role, theirs: &str, useless: &[&str]) -> Remedy {
         match self {
-            Self::Kex => self.among::<KexAlgorithm>(role, theirs),
-            Self::HostKey => self.among::<SignatureAlgorithm>(role, theirs),
+            Self::Kex => self.among::<KexAlgorithm>(role, theirs, useless),
+            Self::HostKey => self.among::<SignatureAlgorithm>(role, theirs, useless),
             Self::CipherClientToServer | Self::CipherServerToClient => {
-                self.among::<CipherAlgorithm>(role, theirs)
+                self.among::<CipherAlgorithm>(role, theirs, useless)
             }
             Self::MacClientToServer | Self::MacServerToClient => {
-                self.among::<MacAlgorithm>(role, theirs)
+                self.among::<MacAlgorithm>(role, theirs, useless)
             }
             Self::CompressionClientToServer | Self::CompressionServerToClient => {
-                self.among::<CompressionAlgorithm>(role, theirs)
+                self.among::<CompressionAlgorithm>(role, theirs, useless)
             }
         }
     }
 
-    fn among<A: Algorithm>(self, role: Role, theirs: &str) -> Remedy {
+    /// Whether a server offers what has this name only with a key for it.
+    fn needs_a_key(self, name: &str) -> bool {
+        let rsa = |kex: KexAlgorithm| kex.messages() == KexMessages::Rsa;
+        match self {
+            Self::HostKey => true,
+            Self::Kex => KexAlgorithm::from_name(name).is_some_and(rsa),
+            _ => false,
+        }
+    }
+
+    fn among<A: Algorithm>(self, role: Role, theirs: &str, useless: &[&str]) -> Remedy {
         let list = self.list();
-        if let Some(best) = strongest::<A>(theirs) {
+        if let Some(best) = strongest::<A>(theirs, useless) {
             let (name, standing) = (best.name(), best.standing());
-            return match (self, role) {
-                (Self::HostKey, Role::Server) => Remedy::HostKey { name, standing },
-                _ => Remedy::Offer {
+            return if role == Role::Server && self.needs_a_key(name) {
+                Remedy::Key {
                     list,
                     name,
                     standing,
-                },
+                }
+            } else {
+                Remedy::Offer {
+                    list,
+                    name,
+                    standing,
+                }
             };
         }
         let behind_a_feature = theirs.split(',').find_map(|name| {
@@ -170,8 +210,9 @@ impl Remedy {
     /// ```
     pub fn setting(&self) -> Option<(AlgorithmList, String)> {
         let (list, name) = match *self {
-            Self::Offer { list, name, .. } | Self::Feature { list, name, .. } => (list, name),
-            Self::HostKey { name, .. } => (AlgorithmList::HostKey, name),
+            Self::Offer { list, name, .. }
+            | Self::Key { list, name, .. }
+            | Self::Feature { list, name, .. } => (list, name),
             Self::Nothing { .. } => return None,
         };
         Some((list, format!("+{name}")))
@@ -195,17 +236,19 @@ impl Remedy {
 
     const fn list(self) -> AlgorithmList {
         match self {
-            Self::Offer { list, .. } | Self::Feature { list, .. } | Self::Nothing { list } => list,
-            Self::HostKey { .. } => AlgorithmList::HostKey,
+            Self::Offer { list, .. }
+            | Self::Key { list, .. }
+            | Self::Feature { list, .. }
+            | Self::Nothing { list } => list,
         }
     }
 
     const fn with_list(mut self, other: AlgorithmList) -> Self {
         match &mut self {
-            Self::Offer { list, .. } | Self::Feature { list, .. } | Self::Nothing { list } => {
-                *list = other;
-            }
-            Self::HostKey { .. } => {}
+            Self::Offer { list, .. }
+            | Self::Key { list, .. }
+            | Self::Feature { list, .. }
+            | Self::Nothing { list } => *list = other,
         }
         self
     }
@@ -226,9 +269,17 @@ impl fmt::Display for Remedy {
                 name,
                 standing,
             } => write!(f, "set {list} to \"+{name}\"{}", weak(standing)),
-            Self::HostKey { name, standing } => {
-                write!(f, "have a host key for {name}{}", weak(standing))?;
-                write!(f, ", and that name in {}", AlgorithmList::HostKey)
+            Self::Key {
+                list,
+                name,
+                standing,
+            } => {
+                let key = match list {
+                    AlgorithmList::HostKey => "host key",
+                    _ => "transient RSA key",
+                };
+                let weak = weak(standing);
+                write!(f, "have a {key} for {name}{weak}, and that name in {list}")
             }
             Self::Feature {
                 list,

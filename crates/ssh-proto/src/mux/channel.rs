@@ -480,3 +480,33 @@ impl Mux {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::{boxed::Box, vec::Vec};
+
+    use super::*;
+    use crate::config::TransportConfig;
+    use crate::random::testing::SeededRandom;
+    use crate::transport::Role;
+
+    /// Who is told that it may send, may.
+    #[test]
+    fn room_for_a_packet_is_the_same_for_everybody_who_asks() {
+        for (room, some) in [(255, false), (256, true), (257, true)] {
+            let config = Arc::new(TransportConfig::default());
+            let mut mux = Mux::new(Role::Client, config, Vec::new());
+            let mut flow = Flow::opening(1000);
+            flow.confirm(0, 1000, 1000);
+            flow.share = Share::All;
+            let id = mux.insert(flow).unwrap();
+            let mut out = Out::new(Box::new(SeededRandom::new(1)), room).unwrap();
+            let sendable = Channel::new(&mut mux, &mut out, id).sendable();
+            assert_eq!(sendable, if some { room } else { 0 });
+            mux.block(id);
+            assert_eq!(mux.has_writable(&out), some, "{room}");
+            assert_eq!(mux.next_writable(&out), some.then_some(id), "{room}");
+        }
+    }
+}

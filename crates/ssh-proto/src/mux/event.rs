@@ -194,7 +194,88 @@ pub enum GlobalEvent<'b> {
 mod tests {
     use alloc::format;
 
+    use super::super::tickets::{TicketKind, Tickets};
     use super::*;
+    use crate::time::Instant;
+
+    #[test]
+    fn j2_what_happened_is_printed_with_the_peers_words_escaped() {
+        let channel = ChannelId {
+            slot: 3,
+            generation: 0,
+        };
+        let kind = TicketKind::Global { want_reply: false };
+        let token = Tickets::new().mint(1, kind, Instant::EPOCH).unwrap();
+        for (event, name, fields) in [
+            (
+                ChannelEvent::OpenFailed {
+                    channel,
+                    reason: ChannelOpenFailureReason(9),
+                    description: b"\x1b[2J",
+                },
+                "OpenFailed",
+                r#", reason: ChannelOpenFailureReason(9), description: "\u{1b}[2J""#,
+            ),
+            (
+                ChannelEvent::Request {
+                    channel,
+                    request: ChannelRequestType::Signal { signal_name: b"\n" },
+                    ticket: RequestTicket::new(token),
+                },
+                "Request",
+                r#", request: Signal { signal_name: "\n" }"#,
+            ),
+            (
+                ChannelEvent::Reply {
+                    channel,
+                    request: RequestId(7),
+                    success: true,
+                },
+                "Reply",
+                ", request: RequestId(7), success: true",
+            ),
+            (
+                ChannelEvent::ExitStatus {
+                    channel,
+                    exit_status: 9,
+                },
+                "ExitStatus",
+                ", exit_status: 9",
+            ),
+            (
+                ChannelEvent::ExitSignal {
+                    channel,
+                    signal_name: b"KILL\n",
+                    core_dumped: true,
+                    error_message: b"\x07",
+                },
+                "ExitSignal",
+                r#", signal_name: "KILL\n", core_dumped: true, error_message: "\u{7}""#,
+            ),
+            (
+                ChannelEvent::Closed {
+                    channel,
+                    by: ClosedBy::Us,
+                },
+                "Closed",
+                ", by: Us",
+            ),
+            (ChannelEvent::Opened { channel }, "Opened", ""),
+            (ChannelEvent::Writable { channel }, "Writable", ""),
+            (ChannelEvent::Eof { channel }, "Eof", ""),
+        ] {
+            let shown = format!("{name} {{ channel: {channel:?}{fields} }}");
+            assert_eq!(format!("{event:?}"), shown);
+        }
+        let event = ChannelEvent::OpenRequest {
+            channel_type: ChannelOpenType::Session,
+            ticket: OpenTicket::new(token),
+        };
+        assert_eq!(
+            format!("{event:?}"),
+            "OpenRequest { channel_type: Session, .. }"
+        );
+    }
 
     #[test]
     fn q8_data_is_not_printed() {

@@ -283,3 +283,118 @@ impl Flow {
         self.asked.len() + usize::from(self.is_opening())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u32 = 1 << 20;
+
+    /// Open, with nothing on its way.
+    fn open(window: u32) -> Flow {
+        let mut flow = Flow::opening(window);
+        flow.confirm(0, 1000, 1000);
+        flow
+    }
+
+    /// Hands the application `n` bytes, which is done with them.
+    fn consume(flow: &mut Flow, n: u32) {
+        flow.deliver(Some(n as usize));
+        assert!(flow.release(n as usize));
+    }
+
+    #[test]
+    fn credit_is_granted_in_steps_that_are_worth_a_message() {
+        // A sixteenth of a large window, 64 KiB of a smaller one, and half of a small one.
+        for (window, step) in [
+            (4 * MIB, 256 * 1024),
+            (MIB, 64 * 1024),
+            (256 * 1024, 64 * 1024),
+            (100_000, 50_000),
+            (1, 1),
+        ] {
+            let mut flow = open(window);
+            consume(&mut flow, step - 1);
+            assert_eq!(flow.take_owed(), None, "{window}");
+            consume(&mut flow, 1);
+            assert_eq!(flow.take_owed(), Some(step), "{window}");
+            assert_eq!(flow.granted(), u64::from(window) + u64::from(step));
+            assert_eq!(flow.take_owed(), None, "once");
+        }
+    }
+
+    #[test]
+    fn no_credit_is_granted_where_no_data_can_follow() {
+        let mut flow = Flow::opening(MIB);
+        flow.granted = 0;
+        assert_eq!(flow.take_owed(), None, "the peer has not confirmed");
+        flow.confirm(0, 0, 0);
+        assert!(flow.takes_credit() && flow.measure_is_due());
+        for (sending, receiving, takes) in [
+            (Half::Eof, Half::Open, true),
+            (Half::Closed, Half::Open, false),
+            (Half::Open, Half::Eof, false),
+            (Half::Open, Half::Closed, false),
+        ] {
+            (flow.sending, flow.receiving) = (sending, receiving);
+            assert_eq!(flow.owed().is_some(), takes, "{sending:?} {receiving:?}");
+        }
+    }
+
+    #[test]
+    fn an_application_lags_when_more_than_a_quarter_of_the_window_waits_for_it() {
+        let mut flow = open(1000);
+        flow.deliver(Some(250));
+        assert!(!flow.lags());
+        flow.deliver(Some(1));
+        assert!(flow.lags());
+        assert!(flow.release(1));
+        assert!(!flow.lags());
+        flow.deliver(None);
+        assert!(!flow.lags(), "nobody can tell");
+    }
+
+    #[test]
+    fn only_what_has_grown_gives_way_and_only_as_far_as_it_has() {
+        let mut flow = open(MIB);
+        assert!(!flow.may_yield());
+        flow.resize(5 * MIB);
+        assert!(flow.may_yield() && !flow.has_yielded());
+        flow.give_half();
+        assert_eq!(flow.window(), 5 * MIB / 2);
+        assert!(flow.has_yielded());
+        assert!(!flow.has_yielded(), "it was asked");
+        flow.give_half();
+        assert_eq!(flow.window(), 5 * MIB / 4);
+        flow.give_half();
+        assert_eq!(flow.window(), MIB, "where it began");
+        assert!(!flow.may_yield());
+    }
+
+    #[test]
+    fn what_is_sent_counts_against_credit_and_against_the_turn() {
+        let mut flow = open(MIB);
+        flow.turn(300);
+        assert_eq!((flow.credit(), flow.quantum()), (1000, 300));
+        flow.sent(200);
+        assert_eq!((flow.credit(), flow.quantum()), (800, 100));
+        flow.sent(800);
+        assert_eq!((flow.credit(), flow.quantum()), (0, 0));
+        assert!(flow.allow(u32::MAX) && flow.credit() == u64::from(u32::MAX));
+        assert!(!flow.allow(1), "beyond 2^32 - 1");
+    }
+
+    #[test]
+    fn data_may_be_sent_on_a_channel_that_is_open_and_has_not_said_its_end() {
+        let mut flow = Flow::opening(MIB);
+        assert!(!flow.may_send() && flow.awaiting() == 1);
+        flow.confirm(0, 0, 0);
+        assert!(flow.may_send() && flow.awaiting() == 0);
+        for sending in [Half::Eof, Half::Closed] {
+            flow.sending = sending;
+            assert!(!flow.may_send(), "{sending:?}");
+        }
+        flow.asked.extend([RequestId(1), RequestId(2)]);
+        assert_eq!(flow.awaiting(), 2);
+    }
+}

@@ -97,6 +97,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn room_for_a_few_is_kept_and_for_many_is_given_back() {
+        let mut replies = Replies::new();
+        for (count, kept) in [(1, true), (KEPT, true), (KEPT + 1, false), (1000, false)] {
+            for _ in 0..count {
+                replies.answered(Answer::Failure).unwrap();
+            }
+            let room = replies.entries.capacity();
+            for _ in 0..count {
+                assert_eq!(replies.entries.capacity(), room, "while some wait");
+                replies.next().unwrap();
+            }
+            let left = if kept { room } else { 0 };
+            assert_eq!(replies.entries.capacity(), left, "{count}");
+        }
+    }
+
+    #[test]
     fn replies_leave_in_request_order() {
         let mut replies = Replies::new();
         replies.pending(1).unwrap();

@@ -119,7 +119,10 @@ mod tests {
         for cookie in [&b"0"[..], b"0g", b"00\n0", b"\"0\"0", b" 00 ", b"0\0"] {
             assert!(!possible(b"MIT-MAGIC-COOKIE-1", cookie), "{cookie:?}");
         }
+        let most = [b'0'; MAX_COOKIE];
+        assert!(possible(b"x", &most) && possible(&most, b""));
         assert!(!possible(b"x", &[b'0'; MAX_COOKIE + 2]));
+        assert!(!possible(&[b'0'; MAX_COOKIE + 1], b""));
     }
 
     #[test]
@@ -141,6 +144,59 @@ mod tests {
         ] {
             assert!(is_host(host), "{host:?}");
         }
+        for (host, port, possible) in [
+            (&b"localhost"[..], 80, true),
+            (b"", 0, true),
+            (b"localhost", 65536, false),
+            (b"local\nhost", 80, false),
+        ] {
+            let opens = [
+                ChannelOpenType::DirectTcpip {
+                    host_to_connect: host,
+                    port_to_connect: port,
+                    originator_ip_address: b"\n",
+                    originator_port: u32::MAX,
+                },
+                ChannelOpenType::ForwardedTcpip {
+                    connected_address: host,
+                    connected_port: port,
+                    originator_ip_address: b"\n",
+                    originator_port: u32::MAX,
+                },
+            ];
+            assert!(opens.iter().all(|open| open_is_possible(open) == possible));
+            let requests = [
+                GlobalRequestType::TcpipForward {
+                    address_to_bind: host,
+                    port_number_to_bind: port,
+                },
+                GlobalRequestType::CancelTcpipForward {
+                    address_to_bind: host,
+                    port_number_to_bind: port,
+                },
+            ];
+            assert!(requests.iter().all(|r| global_is_possible(r) == possible));
+        }
+        for (socket_path, possible) in [(&b"/tmp/x"[..], true), (b"/tmp\0/x", false)] {
+            let opens = [
+                ChannelOpenType::DirectStreamlocal {
+                    socket_path,
+                    reserved: b"\0",
+                    reserved_number: 0,
+                },
+                ChannelOpenType::ForwardedStreamlocal {
+                    socket_path,
+                    reserved: b"\0",
+                },
+            ];
+            assert!(opens.iter().all(|open| open_is_possible(open) == possible));
+            let requests = [
+                GlobalRequestType::StreamlocalForward { socket_path },
+                GlobalRequestType::CancelStreamlocalForward { socket_path },
+            ];
+            assert!(requests.iter().all(|r| global_is_possible(r) == possible));
+        }
+        assert!(is_host(&[b'a'; MAX_HOST]) && is_path(&[b'/'; MAX_PATH]));
         assert!(is_path(b"/tmp/a b\n") && !is_path(b"/tmp\0/x") && !is_path(&[b'/'; MAX_PATH + 1]));
         assert!(is_port(65535) && !is_port(65536) && !is_port(u32::MAX));
     }

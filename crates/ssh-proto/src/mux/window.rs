@@ -389,6 +389,29 @@ mod tests {
             self.check();
         }
 
+        /// Lets a window have been moved to this size, and its credit granted.
+        fn set_window(&mut self, n: usize, window: u32) {
+            let id = self.channels[n].0;
+            self.mux.change(id, |flow| flow.resize(window));
+            self.mux.grant(id, &mut self.out);
+        }
+
+        /// In a round trip so much is received and released.
+        fn consume(&mut self, n: usize, bytes: u32) {
+            let id = self.channels[n].0;
+            let flow = self.mux.flow(id).unwrap();
+            let from = flow.released();
+            let count = usize::try_from(bytes).unwrap();
+            self.mux.measure = Some(Measure { id, from });
+            self.mux.deliver(id, count);
+            assert_eq!(self.mux.change(id, |flow| flow.release(count)), Some(true));
+            self.mux.measured(&mut self.out);
+        }
+
+        fn windows<const N: usize>(&self) -> [u32; N] {
+            core::array::from_fn(|n| self.window(n))
+        }
+
         fn window(&self, n: usize) -> u32 {
             self.mux.flow(self.channels[n].0).unwrap().window()
         }
@@ -516,6 +539,133 @@ mod tests {
                 assert!(bench.window(n) >= 1024, "channel {n} of {channels}");
             }
             bench.check();
+        }
+    }
+
+    #[test]
+    fn a_share_and_what_is_kept_for_a_channel_go_with_how_many_there_may_be() {
+        for (channels, share, floor) in [
+            // No more than a packet, of which an eighth is kept.
+            (1, 32 * 1024, 32 * 1024),
+            (64, 32 * 1024, 32 * 1024),
+            (256, 32 * 1024, 8192),
+            (1000, 16777, 2097),
+            // But so much that data goes on.
+            (4096, 4096, 1024),
+            (16 * 1024, 1024, 1024),
+            (64 * 1024, 256, 256),
+        ] {
+            let bench = Bench::new(channels, 16 << 20);
+            assert_eq!(bench.mux.share(), share, "{channels}");
+            assert_eq!(bench.mux.floor(), floor, "{channels}");
+            let kept = floor * channels as u64;
+            assert_eq!(bench.mux.free(), (16 << 20) - kept, "{channels}");
+        }
+    }
+
+    #[test]
+    fn a_window_moves_where_its_limits_say() {
+        const MIB: u32 = 1 << 20;
+        for (consumed, next) in [
+            (MIB - 1, 2 * MIB),
+            (MIB, 4 * MIB),
+            (MIB + MIB / 2, 4 * MIB),
+            (2 * MIB, 4 * MIB),
+            (2 * MIB + 1, 4 * MIB + 2),
+            (4 * MIB, 8 * MIB),
+        ] {
+            let mut bench = Bench::new(256, 16 << 20);
+            bench.open();
+            bench.set_window(0, 4 * MIB);
+            bench.consume(0, consumed);
+            assert_eq!(bench.window(0), next, "{consumed}");
+        }
+    }
+
+    #[test]
+    fn the_largest_gives_half_where_there_is_too_little_and_it_stays_the_larger_one() {
+        const MIB: u32 = 1 << 20;
+        // Of 16 MiB, 2 are kept for channels that may come; 7/8 of what is left may be taken.
+        for (windows, consumed, next) in [
+            // There is enough.
+            ([6, 1], 1, Some([6 * MIB, 2 * MIB])),
+            // There is not.
+            ([10, 2], 2, None),
+            // There is not, but half of the other one is less than this one gets.
+            ([6, 5], 5, Some([6 * MIB, 0])),
+            // It needs no more than it has.
+            ([10, 4], 2, Some([10 * MIB, 4 * MIB])),
+        ] {
+            let mut bench = Bench::new(256, 16 << 20);
+            for (n, window) in windows.into_iter().enumerate() {
+                bench.open();
+                bench.set_window(n, window * MIB);
+            }
+            bench.consume(1, consumed * MIB);
+            let after: [u32; 2] = bench.windows();
+            match next {
+                Some([one, 0]) => assert!(after[0] == one && after[1] > 6 * MIB, "{after:?}"),
+                Some(next) => assert_eq!(after, next),
+                None => assert!(after[0] == 5 * MIB && after[1] > 3 * MIB, "{after:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_enough_where_it_is_exactly_what_is_wished_for() {
+        const MIB: u32 = 1 << 20;
+        let mut bench = Bench::new(256, 16 << 20);
+        bench.open();
+        bench.open();
+        bench.set_window(1, 3 * MIB);
+        let mut largest = 10 * MIB;
+        let most = loop {
+            bench.set_window(0, largest);
+            let held = bench.mux.flow(bench.channels[1].0).unwrap().held();
+            let most = (held + bench.mux.free()) / 8 * 7;
+            if most.is_multiple_of(2) {
+                break u32::try_from(most).unwrap();
+            }
+            largest -= 8;
+        };
+        assert!((3 * MIB..4 * MIB).contains(&most), "{most}");
+        bench.consume(1, most / 2);
+        assert_eq!(bench.windows(), [largest, most]);
+    }
+
+    #[test]
+    fn a_new_channel_takes_from_the_largest_only_what_its_share_lacks() {
+        let mut bench = Bench::new(256, 16 << 20);
+        bench.open();
+        for _ in 0..20 {
+            bench.round_trip(0);
+        }
+        let largest = bench.window(0);
+        loop {
+            let n = bench.channels.len();
+            bench.open();
+            if u64::from(bench.window(n)) < bench.mux.share() {
+                break;
+            }
+            assert_eq!(bench.window(0), largest, "channel {n} has its share");
+        }
+        assert_eq!(bench.window(0), largest / 2);
+    }
+
+    #[test]
+    fn a_measure_leaves_the_last_place_to_the_application() {
+        for (places, begins) in [(2, false), (3, true)] {
+            let mut bench = Bench::new(256, 16 << 20);
+            let mut config = TransportConfig::default();
+            config.limits.requests_unanswered = places;
+            bench.mux.config = Arc::new(config);
+            bench.open();
+            bench.mux.ask().unwrap();
+            bench.send(0, u16::MAX / 2);
+            bench.release(0, u16::MAX);
+            assert_eq!(bench.mux.measure.is_some(), begins, "{places}");
+            assert!(bench.mux.ask().is_ok(), "{places}");
+            assert!(bench.mux.ask().is_err(), "{places}");
         }
     }
 }

@@ -147,7 +147,8 @@ impl SendSide {
                 let terms = self.kex.negotiated();
                 let compression = terms.ok_or(Error::Internal("keys without terms"))?;
                 let compression = compression.sent_by(self.role.peer()).compression;
-                recv.switch(finished.opening, finished.reset, compression);
+                let limits = &self.config.limits;
+                recv.switch(finished.opening, finished.reset, compression, limits);
                 self.timers.stop(Timer::KeyExchange);
                 self.timers.start(Timer::Rekey, self.config.deadlines.rekey);
                 if finished.first {

@@ -137,6 +137,7 @@ impl SendSide {
     pub fn accept_global(&mut self, ticket: GlobalTicket, data: &[u8]) -> Result<(), Misuse> {
         self.must_live()?;
         if data.len() > 1024 {
+            self.mux.answer_global(&ticket, None, &mut self.out)?;
             return Err(Misuse::Value);
         }
         self.mux.answer_global(&ticket, Some(data), &mut self.out)

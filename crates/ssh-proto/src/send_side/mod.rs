@@ -25,7 +25,7 @@ use crate::random::Random;
 use crate::recv::Wants;
 use crate::recv_side::{RecvSide, Status};
 use crate::time::{Instant, TimeoutReason, Timer, TimerTable};
-use crate::transport::{Identification, Payload, Phase, Role, View};
+use crate::transport::{Identification, Lifetime, Payload, Phase, Role, View};
 
 /// Buffers that have been empty for so long are given back.
 const IDLE: Duration = Duration::from_secs(1);
@@ -556,10 +556,9 @@ impl SendSide {
 
     #[inline]
     fn exchange_old_keys(&mut self) {
-        let limits = &self.config.limits;
-        let used = self.out.sealer.used();
-        let old = used.bytes >= limits.rekey_bytes || used.packets >= limits.rekey_packets;
-        if old && self.is_authenticated() {
+        let sealer = &self.out.sealer;
+        let lifetime = Lifetime::new(&self.config.limits, sealer.cipher());
+        if lifetime.is_over(sealer.used()) && self.is_authenticated() {
             self.start_kex();
         }
     }

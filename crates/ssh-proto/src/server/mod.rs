@@ -248,6 +248,12 @@ impl Server {
         self.recv.fuzz_received(packets);
     }
 
+    /// As if so many bytes had been received already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub fn fuzz_received_bytes(&mut self, bytes: u64) {
+        self.recv.fuzz_received_bytes(bytes);
+    }
+
     /// Parts with the two halves, for two threads.
     pub fn split(self) -> (RecvSide, ServerSend) {
         let (recv, mut send) = (self.recv, self.send);

@@ -8,6 +8,7 @@
 mod compression;
 mod gate;
 mod ident;
+mod lifetime;
 mod opener;
 mod sealer;
 
@@ -16,6 +17,7 @@ pub use gate::Role;
 pub(crate) use gate::{Phase, Verdict, View};
 pub use ident::Identification;
 pub(crate) use ident::{ExpectIdentification, Line};
+pub(crate) use lifetime::Lifetime;
 pub(crate) use opener::{Opener, Packet, Payload, ResetSequence};
 pub(crate) use sealer::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
 

@@ -8,6 +8,7 @@
 use super::compression::Deflater;
 use super::opener::ResetSequence;
 use super::{Usage, beyond};
+use crate::algorithm::CipherAlgorithm;
 use crate::algorithm::CompressionAlgorithm;
 use crate::crypto::cipher::SealingKey;
 use crate::error::Error;
@@ -50,6 +51,11 @@ impl Sealer {
         self.used
     }
 
+    /// What the keys in use are of.
+    pub(crate) fn cipher(&self) -> Option<CipherAlgorithm> {
+        self.key.as_ref().map(SealingKey::cipher)
+    }
+
     /// Switches to `key`: NEWKEYS has been sealed.
     pub(crate) fn switch(&mut self, key: SealingKey, reset: ResetSequence) {
         self.key = Some(key);
@@ -85,12 +91,18 @@ impl Sealer {
         (self.seq, self.used.packets) = (packets, packets.into());
     }
 
+    /// As if so many bytes had been sent already under the keys in use.
+    #[cfg(feature = "internal-fuzzing")]
+    pub(crate) fn pretend_bytes(&mut self, bytes: u64) {
+        self.used.bytes = bytes;
+    }
+
     /// Seals a packet whose lengths and padding are what somebody else has written, right or wrong.
     #[cfg(feature = "internal-fuzzing")]
     pub(crate) fn seal_as_it_is(&mut self, packet: &mut alloc::vec::Vec<u8>) -> Result<(), Error> {
         if let Some(key) = &mut self.key {
             packet.resize(packet.len() + key.tag_len(), 0);
-            key.seal(self.seq, packet)
+            key.seal_anything(self.seq, packet)
                 .map_err(|_| Error::Internal("a packet was not sealed"))?;
         }
         self.used.count(packet.len());

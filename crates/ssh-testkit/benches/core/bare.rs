@@ -1,15 +1,27 @@
 //! The calls to the ciphers and nothing else, of the same crates that the core uses. What a packet
 //! costs here is what the core cannot cost less than.
+//!
+//! UMAC has no crate: its bare arm is the core's own function, called through a door. So a row with it
+//! tells what the core adds, and nothing of how good that function is.
 
 use aes::{Aes128, Aes192, Aes256};
-use ctr::Ctr128BE;
-use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
+use blowfish::Blowfish;
+use cast5::Cast5;
+use cbc::{Decryptor, Encryptor};
+use cipher::{
+    Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, BlockModeEncrypt as _,
+    KeyInit, KeyIvInit, StreamCipher,
+};
+use ctr::{Ctr64BE, Ctr128BE};
 use curve25519_dalek::MontgomeryPoint;
-use hmac::{Hmac, KeyInit, Mac};
+use des::TdesEde3;
+use hmac::{Hmac, Mac};
+use rc4::Rc4;
 use ring::aead::chacha20_poly1305_openssh as chacha;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256};
 use ssh_proto::algorithm::{CipherAlgorithm, MacAlgorithm};
+use ssh_proto::fuzzing::Umac;
 use ssh_proto::message::{KexEcdhReply, Wire, number};
 use ssh_proto::wire::{Mpint, Sink};
 use ssh_testkit::rng::SeededRandom;
@@ -31,23 +43,42 @@ enum Cipher {
     },
     Seal(chacha::SealingKey),
     Open(chacha::OpeningKey),
-    Ctr {
+    WithMac {
         stream: Stream,
         mac: Key,
         tag_len: usize,
+        block_len: usize,
         etm: bool,
     },
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 enum Stream {
-    Aes128(Ctr128BE<Aes128>),
-    Aes192(Ctr128BE<Aes192>),
-    Aes256(Ctr128BE<Aes256>),
+    Aes128Ctr(Ctr128BE<Aes128>),
+    Aes192Ctr(Ctr128BE<Aes192>),
+    Aes256Ctr(Ctr128BE<Aes256>),
+    TdesCtr(Ctr64BE<TdesEde3>),
+    Arcfour(Rc4),
+    Aes128Cbc(Cbc<Aes128>),
+    Aes192Cbc(Cbc<Aes192>),
+    Aes256Cbc(Cbc<Aes256>),
+    TdesCbc(Cbc<TdesEde3>),
+    BlowfishCbc(Cbc<Blowfish>),
+    Cast128Cbc(Cbc<Cast5>),
+}
+
+enum Cbc<C: BlockCipherEncrypt + BlockCipherDecrypt> {
+    Seal(Encryptor<C>),
+    Open(Decryptor<C>),
 }
 
 enum Key {
+    Md5(Hmac<md5::Md5>),
+    Ripemd160(Hmac<ripemd::Ripemd160>),
+    Sha1(Hmac<sha1::Sha1>),
     Sha256(Hmac<Sha256>),
-    Sha512(Hmac<Sha512>),
+    Sha512(Hmac<sha2::Sha512>),
+    Umac(Umac),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -85,9 +116,12 @@ impl Bare {
             derive(b'D', cipher.key_len()),
         );
         let cipher = match cipher {
-            CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm => {
-                let algorithm = match cipher {
-                    CipherAlgorithm::Aes128Gcm => &AES_128_GCM,
+            CipherAlgorithm::Aes128Gcm
+            | CipherAlgorithm::Aes256Gcm
+            | CipherAlgorithm::AeadAes128Gcm
+            | CipherAlgorithm::AeadAes256Gcm => {
+                let algorithm = match cipher.key_len() {
+                    16 => &AES_128_GCM,
                     _ => &AES_256_GCM,
                 };
                 let (fixed, counter) = iv.split_first_chunk().expect("12 bytes");
@@ -106,10 +140,11 @@ impl Bare {
             }
             _ => {
                 let mac = mac.expect("of a cipher that needs one");
-                Cipher::Ctr {
-                    stream: Stream::new(cipher, &key, &iv),
+                Cipher::WithMac {
+                    stream: Stream::new(cipher, direction, &key, &iv),
                     mac: Key::new(mac, &derive(b'F', mac.key_len())),
                     tag_len: mac.tag_len(),
+                    block_len: cipher.block_len(),
                     etm: mac.is_etm(),
                 }
             }
@@ -139,11 +174,12 @@ impl Bare {
                 key.seal_in_place(seq, text, tag);
             }
             Cipher::Open(_) => unreachable!("of the other direction"),
-            Cipher::Ctr {
+            Cipher::WithMac {
                 stream,
                 mac,
                 tag_len,
                 etm,
+                ..
             } => {
                 let (text, tag) = packet.split_at_mut(packet.len() - *tag_len);
                 if *etm {
@@ -159,6 +195,11 @@ impl Bare {
 
     /// Opens all of `packet`.
     pub(crate) fn open(&mut self, packet: &mut [u8]) {
+        self.open_from(packet, 0);
+    }
+
+    /// Opens a packet whose front is decrypted already.
+    fn open_from(&mut self, packet: &mut [u8], front: usize) {
         let seq = self.next();
         match &mut self.cipher {
             Cipher::Gcm {
@@ -178,18 +219,19 @@ impl Bare {
                 key.open_in_place(seq, text, tag).expect("opened");
             }
             Cipher::Seal(_) => unreachable!("of the other direction"),
-            Cipher::Ctr {
+            Cipher::WithMac {
                 stream,
                 mac,
                 tag_len,
                 etm,
+                ..
             } => {
                 let (text, tag) = packet.split_at_mut(packet.len() - *tag_len);
                 if *etm {
                     mac.verify(seq, text, tag);
                     stream.apply(&mut text[4..]);
                 } else {
-                    stream.apply(text);
+                    stream.apply(&mut text[front..]);
                     mac.verify(seq, text, tag);
                 }
             }
@@ -199,21 +241,27 @@ impl Bare {
     /// Opens everything, and says how long each packet was.
     pub(crate) fn walk(&mut self, mut stream: &mut [u8]) -> Vec<u32> {
         let mut lengths = Vec::new();
-        while let Some(front) = stream.first_chunk::<4>() {
-            let length = match &mut self.cipher {
-                Cipher::Open(key) => key.decrypt_packet_length(self.seq, *front),
-                Cipher::Ctr {
-                    stream, etm: false, ..
-                } => stream.peek(*front),
-                _ => *front,
+        while let Some(first) = stream.first_chunk::<4>() {
+            let (length, front) = match &mut self.cipher {
+                Cipher::Open(key) => (key.decrypt_packet_length(self.seq, *first), 0),
+                Cipher::WithMac {
+                    stream: cipher,
+                    block_len,
+                    etm: false,
+                    ..
+                } => {
+                    cipher.apply(&mut stream[..*block_len]);
+                    (*stream.first_chunk().expect("a block"), *block_len)
+                }
+                _ => (*first, 0),
             };
             let tag = match &self.cipher {
-                Cipher::Ctr { tag_len, .. } => *tag_len,
+                Cipher::WithMac { tag_len, .. } => *tag_len,
                 _ => 16,
             };
             let length = 4 + u32::from_be_bytes(length) as usize + tag;
             let (packet, rest) = stream.split_at_mut(length);
-            self.open(packet);
+            self.open_from(packet, front);
             lengths.push(length as u32);
             stream = rest;
         }
@@ -235,66 +283,111 @@ fn nonce(fixed: [u8; 4], counter: &mut u64) -> Nonce {
 }
 
 impl Stream {
-    fn new(cipher: CipherAlgorithm, key: &[u8], iv: &[u8]) -> Self {
+    fn new(cipher: CipherAlgorithm, direction: Direction, key: &[u8], iv: &[u8]) -> Self {
         match cipher {
-            CipherAlgorithm::Aes128Ctr => {
-                Self::Aes128(Ctr128BE::new_from_slices(key, iv).expect("its length"))
+            CipherAlgorithm::Aes128Ctr => Self::Aes128Ctr(keyed(key, iv)),
+            CipherAlgorithm::Aes192Ctr => Self::Aes192Ctr(keyed(key, iv)),
+            CipherAlgorithm::Aes256Ctr => Self::Aes256Ctr(keyed(key, iv)),
+            CipherAlgorithm::TdesCtr => Self::TdesCtr(keyed(key, iv)),
+            CipherAlgorithm::Arcfour
+            | CipherAlgorithm::Arcfour128
+            | CipherAlgorithm::Arcfour256 => {
+                let mut stream = Rc4::new_from_slice(key).expect("any length");
+                if cipher != CipherAlgorithm::Arcfour {
+                    stream.apply_keystream(&mut [0; 1536]);
+                }
+                Self::Arcfour(stream)
             }
-            CipherAlgorithm::Aes192Ctr => {
-                Self::Aes192(Ctr128BE::new_from_slices(key, iv).expect("its length"))
-            }
-            CipherAlgorithm::Aes256Ctr => {
-                Self::Aes256(Ctr128BE::new_from_slices(key, iv).expect("its length"))
-            }
-            other => panic!("{other:?} is not in counter mode"),
+            CipherAlgorithm::Aes128Cbc => Self::Aes128Cbc(Cbc::new(direction, key, iv)),
+            CipherAlgorithm::Aes192Cbc => Self::Aes192Cbc(Cbc::new(direction, key, iv)),
+            CipherAlgorithm::Aes256Cbc => Self::Aes256Cbc(Cbc::new(direction, key, iv)),
+            CipherAlgorithm::TdesCbc => Self::TdesCbc(Cbc::new(direction, key, iv)),
+            CipherAlgorithm::BlowfishCbc => Self::BlowfishCbc(Cbc::new(direction, key, iv)),
+            CipherAlgorithm::Cast128Cbc => Self::Cast128Cbc(Cbc::new(direction, key, iv)),
+            other => panic!("{other:?} has no MAC beside it"),
         }
-    }
-
-    /// What `front` is, without moving on.
-    fn peek(&mut self, mut front: [u8; 4]) -> [u8; 4] {
-        fn peek(stream: &mut (impl StreamCipher + StreamCipherSeek), front: &mut [u8]) {
-            let at: u64 = stream.current_pos();
-            stream.apply_keystream(front);
-            stream.seek(at);
-        }
-        match self {
-            Self::Aes128(stream) => peek(stream, &mut front),
-            Self::Aes192(stream) => peek(stream, &mut front),
-            Self::Aes256(stream) => peek(stream, &mut front),
-        }
-        front
     }
 
     fn apply(&mut self, bytes: &mut [u8]) {
         match self {
-            Self::Aes128(stream) => stream.apply_keystream(bytes),
-            Self::Aes192(stream) => stream.apply_keystream(bytes),
-            Self::Aes256(stream) => stream.apply_keystream(bytes),
+            Self::Aes128Ctr(stream) => stream.apply_keystream(bytes),
+            Self::Aes192Ctr(stream) => stream.apply_keystream(bytes),
+            Self::Aes256Ctr(stream) => stream.apply_keystream(bytes),
+            Self::TdesCtr(stream) => stream.apply_keystream(bytes),
+            Self::Arcfour(stream) => stream.apply_keystream(bytes),
+            Self::Aes128Cbc(chain) => chain.apply(bytes),
+            Self::Aes192Cbc(chain) => chain.apply(bytes),
+            Self::Aes256Cbc(chain) => chain.apply(bytes),
+            Self::TdesCbc(chain) => chain.apply(bytes),
+            Self::BlowfishCbc(chain) => chain.apply(bytes),
+            Self::Cast128Cbc(chain) => chain.apply(bytes),
         }
     }
 }
 
+impl<C: BlockCipherEncrypt + BlockCipherDecrypt + KeyInit> Cbc<C> {
+    fn new(direction: Direction, key: &[u8], iv: &[u8]) -> Self {
+        match direction {
+            Direction::Sealing => Self::Seal(keyed(key, iv)),
+            Direction::Opening => Self::Open(keyed(key, iv)),
+        }
+    }
+
+    fn apply(&mut self, bytes: &mut [u8]) {
+        let (blocks, _) = Block::<C>::slice_as_chunks_mut(bytes);
+        match self {
+            Self::Seal(chain) => chain.encrypt_blocks(blocks),
+            Self::Open(chain) => chain.decrypt_blocks(blocks),
+        }
+    }
+}
+
+fn keyed<C: KeyIvInit>(key: &[u8], iv: &[u8]) -> C {
+    C::new_from_slices(key, iv).expect("their lengths")
+}
+
 impl Key {
     fn new(mac: MacAlgorithm, key: &[u8]) -> Self {
-        match mac.tag_len() {
-            32 => Self::Sha256(Hmac::new_from_slice(key).expect("any length")),
-            _ => Self::Sha512(Hmac::new_from_slice(key).expect("any length")),
+        fn hmac<M: Mac + KeyInit>(key: &[u8]) -> M {
+            M::new_from_slice(key).expect("any length")
+        }
+        let name = mac.name();
+        let is = |function: &str| name.starts_with(function);
+        match () {
+            () if is("hmac-md5") => Self::Md5(hmac(key)),
+            () if is("hmac-ripemd160") => Self::Ripemd160(hmac(key)),
+            () if is("hmac-sha1") => Self::Sha1(hmac(key)),
+            () if is("hmac-sha2-256") => Self::Sha256(hmac(key)),
+            () if is("hmac-sha2-512") => Self::Sha512(hmac(key)),
+            () => Self::Umac(Umac::new(mac, key).expect("its length")),
         }
     }
 
     fn tag(&self, seq: u32, text: &[u8], tag: &mut [u8]) {
+        fn end(mac: impl Mac, tag: &mut [u8]) {
+            let made = mac.finalize().into_bytes();
+            tag.copy_from_slice(&made[..tag.len()]);
+        }
         match self {
-            Self::Sha256(key) => tag.copy_from_slice(&mac(key, seq, text).finalize().into_bytes()),
-            Self::Sha512(key) => tag.copy_from_slice(&mac(key, seq, text).finalize().into_bytes()),
+            Self::Md5(key) => end(mac(key, seq, text), tag),
+            Self::Ripemd160(key) => end(mac(key, seq, text), tag),
+            Self::Sha1(key) => end(mac(key, seq, text), tag),
+            Self::Sha256(key) => end(mac(key, seq, text), tag),
+            Self::Sha512(key) => end(mac(key, seq, text), tag),
+            Self::Umac(key) => key.tag(seq, text, tag),
         }
     }
 
     fn verify(&self, seq: u32, text: &[u8], tag: &[u8]) {
-        match self {
-            Self::Sha256(key) => mac(key, seq, text).verify_slice(tag),
-            Self::Sha512(key) => mac(key, seq, text).verify_slice(tag),
-        }
-        .expect("verified");
+        let verified = match self {
+            Self::Md5(key) => mac(key, seq, text).verify_truncated_left(tag).is_ok(),
+            Self::Ripemd160(key) => mac(key, seq, text).verify_truncated_left(tag).is_ok(),
+            Self::Sha1(key) => mac(key, seq, text).verify_truncated_left(tag).is_ok(),
+            Self::Sha256(key) => mac(key, seq, text).verify_truncated_left(tag).is_ok(),
+            Self::Sha512(key) => mac(key, seq, text).verify_truncated_left(tag).is_ok(),
+            Self::Umac(key) => key.verify(seq, text, tag),
+        };
+        assert!(verified);
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
 use ssh_proto::client::Credential;
 use ssh_proto::config::{HostKey, TransportConfig};
+use ssh_proto::fuzzing;
 use ssh_proto::key::PrivateKey;
 use ssh_proto::mux::Reply;
 use ssh_proto::recv::Consumed;
@@ -40,18 +41,8 @@ impl Protection {
 
     /// Every one there is.
     pub(crate) fn all() -> Vec<Self> {
-        let macs = |cipher: CipherAlgorithm| match cipher.is_aead() {
-            true => vec![None],
-            false => MacAlgorithm::ALL.iter().copied().map(Some).collect(),
-        };
-        let ciphers = CipherAlgorithm::ALL.iter().copied();
-        ciphers
-            .flat_map(|cipher| {
-                macs(cipher)
-                    .into_iter()
-                    .map(move |mac| Self { cipher, mac })
-            })
-            .collect()
+        let modes = fuzzing::modes().into_iter();
+        modes.map(|(cipher, mac)| Self { cipher, mac }).collect()
     }
 
     pub(crate) fn name(self) -> String {

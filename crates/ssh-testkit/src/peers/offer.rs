@@ -44,8 +44,8 @@ impl Offer {
     /// # Errors
     ///
     /// When nobody comes, or says something else: with what `run` returned.
-    pub fn of_client<T: Send>(
-        run: impl FnOnce(SocketAddr) -> Result<T, PeerError> + Send,
+    pub fn of_client<T>(
+        run: impl FnOnce(SocketAddr) -> Result<T, PeerError>,
     ) -> Result<Self, PeerError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;

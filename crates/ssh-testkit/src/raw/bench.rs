@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 
+use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::{ClientConfig, ServerConfig, TransportConfig};
 use ssh_proto::error::{End, Error};
@@ -19,7 +20,7 @@ use ssh_proto::{
 
 use super::{Raw, feeding};
 use crate::rng::SeededRandom;
-use crate::sim::{Log, server_config};
+use crate::sim::{Log, rsa_numbers, server_config, transient_rsa};
 
 thread_local! {
     static SEED: Cell<u64> = const { Cell::new(1) };
@@ -96,6 +97,8 @@ pub trait Subject: Peer + Sized {
     fn make(config: Self::Config) -> Self;
     /// Settings that work.
     fn config() -> Self::Config;
+    /// Settings with which keys are exchanged by this method, whatever is thought of it.
+    fn speaking(kex: KexAlgorithm) -> Self::Config;
     /// What the settings of both roles have in common.
     fn transport(config: &mut Self::Config) -> &mut TransportConfig;
     /// What an application does that says yes to everything: it trusts every key, lets alice in
@@ -115,6 +118,12 @@ impl Subject for Client {
     fn config() -> ClientConfig {
         let mut config = ClientConfig::default();
         config.channel_types = vec!["x11".to_owned()];
+        config
+    }
+
+    fn speaking(kex: KexAlgorithm) -> ClientConfig {
+        let mut config = Self::config();
+        config.transport.algorithms.kex = vec![kex];
         config
     }
 
@@ -144,6 +153,13 @@ impl Subject for Server {
 
     fn config() -> ServerConfig {
         server_config()
+    }
+
+    fn speaking(kex: KexAlgorithm) -> ServerConfig {
+        let mut config = Self::config();
+        config.transport.algorithms.kex = vec![kex];
+        config.transient_rsa = Some(transient_rsa());
+        config
     }
 
     fn transport(config: &mut ServerConfig) -> &mut TransportConfig {
@@ -257,6 +273,20 @@ impl<P: Subject> Bench<P> {
         }
     }
 
+    /// As [`new`](Self::new), with both sides exchanging keys by this method.
+    pub fn speaking(kex: KexAlgorithm, strict: bool) -> Self {
+        Self::speaking_with(P::speaking(kex), kex, strict)
+    }
+
+    /// As [`speaking`](Self::speaking), with settings.
+    pub fn speaking_with(config: P::Config, kex: KexAlgorithm, strict: bool) -> Self {
+        let mut bench = Self::with(config, strict);
+        let names = &mut bench.raw.offer.lists[0];
+        *names = names.replace("curve25519-sha256", kex.name());
+        bench.raw.rsa = Some(rsa_numbers());
+        bench
+    }
+
     /// Brought to `stage` by a peer that does everything right.
     pub fn at(stage: Stage, strict: bool) -> Self {
         Self::new(strict).up_to(stage)
@@ -269,13 +299,27 @@ impl<P: Subject> Bench<P> {
             if step == stage {
                 return self;
             }
-            self.proper(step);
-            self.turn();
+            self.pass(step);
         }
         self
     }
 
-    /// Sends what the subject waits for in `stage`.
+    /// Does all that is to be done in `stage`, where that takes several messages, and delivers it.
+    pub fn pass(&mut self, stage: Stage) {
+        self.proper(stage);
+        self.turn();
+        if matches!(stage, Stage::Method | Stage::RekeyMethod) {
+            for _ in 0..3 {
+                if self.raw.has_agreed() || self.seen.end.is_some() {
+                    break;
+                }
+                self.proper(stage);
+                self.turn();
+            }
+        }
+    }
+
+    /// Sends what the subject waits for in `stage`, or the first message of it.
     pub fn proper(&mut self, stage: Stage) {
         match stage {
             Stage::Line => self.raw.identify(),

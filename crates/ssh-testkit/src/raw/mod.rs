@@ -4,11 +4,13 @@
 //! order. It shares the message codec with `ssh-proto` and nothing else: packets, exchange hash, key
 //! derivation and signatures are written anew here on other primitives, so that whenever a
 //! connection comes up two implementations have agreed. One suite: `curve25519-sha256`,
-//! `ssh-ed25519`, `aes256-gcm@openssh.com`; compression, where it is offered, is that of zlib-rs.
+//! `ssh-ed25519`, `aes256-gcm@openssh.com`; of key exchange every other family as well, if the offer
+//! names it first ([`Family`]). Compression, where it is offered, is that of zlib-rs.
 //!
 //! [`Bench`] puts one under each nose: a client or a server of `ssh-proto` is brought to a
 //! [`Stage`] and then sent something. [`Middle`] puts two of them between a client and a server.
 
+mod agreement;
 mod bench;
 mod duel;
 mod feeding;
@@ -17,19 +19,20 @@ mod middle;
 mod packet;
 mod packing;
 
+use agreement::{Agreement, HashName};
+pub use agreement::{Family, Group, RsaNumbers, rsa_blob};
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
-use curve25519_dalek::montgomery::MontgomeryPoint;
 pub use duel::{Duel, Fighter};
 pub use feeding::in_every_way;
 pub use flate2::FlushCompress;
 pub use meddler::{Change, Meddler};
 pub use middle::{Leg, Middle};
+use num_bigint::BigUint;
 pub use packet::{Framing, Gcm};
 use packing::Packing;
 use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use sha2::{Digest, Sha256};
 use ssh_proto::Role;
-use ssh_proto::message::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys, Wire, number};
+use ssh_proto::message::{KexInit, NewKeys, Wire, number};
 use ssh_proto::wire::{NameList, Reader, Sink};
 
 /// The seed of the host key of a raw server.
@@ -88,12 +91,12 @@ impl Offer {
     }
 }
 
-/// What is in an ECDH_REPLY.
+/// What is in the reply of a method.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// K_S.
     pub host_key: Vec<u8>,
-    /// Q_S.
+    /// Q_S, or what is within the mpint f.
     pub server_public: Vec<u8>,
     /// The signature over the exchange hash.
     pub signature: Vec<u8>,
@@ -131,21 +134,27 @@ pub struct Raw {
     /// What becomes of the payloads that it sends.
     pub meddler: Option<Meddler>,
     /// K and what was derived from it by the letters A to F, of each exchange so far.
-    pub secrets: Vec<[u8; 32]>,
-    /// Changes what a server's ECDH_REPLY says, after it was signed.
+    pub secrets: Vec<Vec<u8>>,
+    /// Changes what a server's reply says, after it was signed.
     pub edit: Option<Edit>,
     /// How a compressed packet ends.
     pub flush: FlushCompress,
     packing: Packing,
+    /// The sizes that a client asks for in group exchange: min, n, max.
+    pub asks: [u32; 3],
+    /// The group of a server in group exchange.
+    pub group: Group,
+    /// The transient key of a server in RSA key exchange.
+    pub rsa: Option<RsaNumbers>,
     out: Vec<u8>,
     input: Vec<u8>,
     their_line: Option<Vec<u8>>,
     our_kexinit: Vec<u8>,
     their_kexinit: Option<Vec<u8>>,
-    their_public: Option<[u8; 32]>,
+    agreement: Agreement,
     secret: [u8; 32],
     strict: Option<bool>,
-    session_id: Option<[u8; 32]>,
+    session_id: Option<Vec<u8>>,
     keys: Option<Keys>,
     sealing: Option<Gcm>,
     opening: Option<Gcm>,
@@ -169,12 +178,15 @@ impl Raw {
             edit: None,
             flush: FlushCompress::Partial,
             packing: Packing::new(),
+            asks: [2048, 2048, 8192],
+            group: Group::group14(),
+            rsa: None,
             out: Vec::new(),
             input: Vec::new(),
             their_line: None,
             our_kexinit: Vec::new(),
             their_kexinit: None,
-            their_public: None,
+            agreement: Agreement::default(),
             secret: [0x5e; 32],
             strict: None,
             session_id: None,
@@ -184,9 +196,44 @@ impl Raw {
         }
     }
 
-    /// The session identifier.
-    pub const fn session_id(&self) -> Option<[u8; 32]> {
-        self.session_id
+    /// The session identifier, of a first exchange with SHA-256.
+    pub fn session_id(&self) -> Option<[u8; 32]> {
+        self.session_id.as_deref()?.try_into().ok()
+    }
+
+    /// What its method is.
+    pub fn family(&self) -> Family {
+        Family::of(&self.method_name())
+    }
+
+    /// The first of the client's names that is also the server's, once both are known.
+    fn method_name(&self) -> String {
+        let names = |payload: &[u8]| -> Vec<String> {
+            let kexinit = KexInit::decode(payload).expect("KEXINIT");
+            kexinit.kex_algorithms.iter().map(str::to_owned).collect()
+        };
+        let ours = self.offer.lists[0].split(',').map(str::to_owned).collect();
+        let theirs = self.their_kexinit.as_deref().map(names);
+        let (client, server) = match (theirs, self.role) {
+            (None, _) => (ours, Vec::new()),
+            (Some(theirs), Role::Client) => (ours, theirs),
+            (Some(theirs), Role::Server) => (theirs, ours),
+        };
+        let agreed = client.iter().find(|name| server.contains(name));
+        agreed
+            .or_else(|| client.first())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn hash(&self) -> HashName {
+        HashName::of(&self.method_name())
+    }
+
+    /// Whether the secret of the exchange that is going on is known: nothing of the method is left to
+    /// be sent or to come.
+    pub const fn has_agreed(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Whether both sides keep strict key exchange.
@@ -254,20 +301,26 @@ impl Raw {
         self.decide_strict();
     }
 
-    /// Sends the message of the method: ECDH_INIT of a client, ECDH_REPLY of a server.
+    /// Sends the next message of the method, of those that are its to send.
     ///
     /// # Panics
     ///
-    /// On a server, if no ECDH_INIT has come.
+    /// If the other side's message that it answers has not come.
     pub fn method(&mut self) {
-        match self.role {
-            Role::Client => {
-                let client_public = self.public();
-                self.message(&KexEcdhInit {
-                    client_public: &client_public,
-                });
+        match (self.role, self.family()) {
+            (Role::Client, Family::Curve | Family::Fixed) => self.init(30),
+            (Role::Client, Family::GroupExchange) if self.agreement.asked.is_none() => {
+                self.request()
             }
-            Role::Server => self.reply(),
+            (Role::Client, Family::GroupExchange) => self.init(32),
+            (Role::Client, Family::Rsa) => self.encrypted(),
+            (Role::Server, Family::Curve | Family::Fixed) => self.reply(31),
+            (Role::Server, Family::GroupExchange) if self.agreement.group.is_none() => {
+                self.send_group();
+            }
+            (Role::Server, Family::GroupExchange) => self.reply(33),
+            (Role::Server, Family::Rsa) if self.agreement.keys.is_none() => self.send_transient(),
+            (Role::Server, Family::Rsa) => self.done(),
         }
     }
 
@@ -317,10 +370,6 @@ impl Raw {
         key_blob(&self.host_key)
     }
 
-    fn public(&self) -> [u8; 32] {
-        MontgomeryPoint::mul_base_clamped(self.secret).to_bytes()
-    }
-
     /// Keeps up with the key exchange.
     fn follow(&mut self, payload: &[u8]) {
         match payload[0] {
@@ -328,16 +377,7 @@ impl Raw {
                 self.their_kexinit = Some(payload.to_vec());
                 self.decide_strict();
             }
-            number::SSH_MSG_KEX_ECDH_INIT => {
-                let init = KexEcdhInit::decode(payload).expect("ECDH_INIT");
-                self.their_public = init.client_public.try_into().ok();
-            }
-            number::SSH_MSG_KEX_ECDH_REPLY => {
-                let reply = KexEcdhReply::decode(payload).expect("ECDH_REPLY");
-                let theirs: [u8; 32] = reply.server_public.try_into().expect("a point");
-                let hash = self.derive(reply.host_key, &self.public(), &theirs, &theirs);
-                verify(reply.host_key, reply.signature, &hash);
-            }
+            30..=49 => self.follow_method(payload),
             number::SSH_MSG_NEWKEYS => {
                 let key = self.keys.as_mut().and_then(|keys| keys.opening.take());
                 self.opening = Some(key.expect("keys were derived before NEWKEYS"));
@@ -371,33 +411,163 @@ impl Raw {
             Some(marker(&self.our_kexinit, self.role) && marker(theirs, self.role.peer()));
     }
 
-    fn reply(&mut self) {
-        self.secret = [0x77; 32];
-        let theirs = self.their_public.expect("ECDH_INIT has come");
-        let ours = self.public();
-        let blob = self.host_key_blob();
-        let mut hash = self.derive(&blob, &theirs, &ours, &theirs);
-        if self.lies {
-            hash[0] ^= 1;
+    /// The group of the exchange that is going on; none on the curve.
+    fn its_group(&self) -> Option<Group> {
+        match self.family() {
+            Family::Fixed => Some(Group::fixed(&self.method_name())),
+            _ => self.agreement.group.clone(),
         }
+    }
+
+    /// A public value as it is sent.
+    fn put_value(&self, out: &mut Vec<u8>, value: &[u8]) {
+        match self.family() {
+            Family::Curve => string(out, value),
+            _ => mpint(out, value),
+        }
+    }
+
+    fn request(&mut self) {
+        let mut payload = vec![34];
+        payload.extend(self.asks.iter().flat_map(|bits| bits.to_be_bytes()));
+        self.agreement.asked = Some(self.asks);
+        self.payload(&payload);
+    }
+
+    fn send_group(&mut self) {
+        assert!(self.agreement.asked.is_some(), "REQUEST has come");
+        let mut payload = vec![31];
+        mpint(&mut payload, &self.group.p.to_bytes_be());
+        mpint(&mut payload, &self.group.g.to_bytes_be());
+        self.agreement.group = Some(self.group.clone());
+        self.payload(&payload);
+    }
+
+    fn init(&mut self, number: u8) {
+        let ours = agreement::public(self.its_group().as_ref(), &self.secret);
+        let mut payload = vec![number];
+        self.put_value(&mut payload, &ours);
+        self.payload(&payload);
+    }
+
+    fn reply(&mut self, number: u8) {
+        self.secret = [0x77; 32];
+        let theirs = self.agreement.theirs.clone().expect("INIT has come");
+        let group = self.its_group();
+        let ours = agreement::public(group.as_ref(), &self.secret);
+        let blob = self.host_key_blob();
+        let middle = agreement::values(group.as_ref(), self.agreement.asked, &theirs, &ours);
+        let k = agreement::shared(group.as_ref(), &self.secret, &theirs);
+        let hash = self.derive(&blob, &middle, &k);
+        let mut server_public = Vec::new();
+        self.put_value(&mut server_public, &ours);
         let mut reply = Reply {
             host_key: blob,
-            server_public: ours.to_vec(),
-            signature: sign(&self.host_key, &hash),
+            server_public: server_public.split_off(4),
+            signature: self.signature(&hash),
         };
         if let Some(edit) = &self.edit {
             edit(&mut reply);
         }
-        self.message(&KexEcdhReply {
-            host_key: &reply.host_key,
-            server_public: &reply.server_public,
-            signature: &reply.signature,
-        });
+        let mut payload = vec![number];
+        for part in [&reply.host_key, &reply.server_public, &reply.signature] {
+            string(&mut payload, part);
+        }
+        self.payload(&payload);
     }
 
-    /// RFC 4253 sections 7.2 and 8, RFC 8731.
-    fn derive(&mut self, host_key: &[u8], q_c: &[u8], q_s: &[u8], theirs: &[u8; 32]) -> [u8; 32] {
-        let shared = MontgomeryPoint(*theirs).mul_clamped(self.secret).to_bytes();
+    /// Over H, or over something else.
+    fn signature(&self, hash: &[u8]) -> Vec<u8> {
+        let mut hash = hash.to_vec();
+        hash[0] ^= u8::from(self.lies);
+        sign(&self.host_key, &hash)
+    }
+
+    fn send_transient(&mut self) {
+        let key = self.rsa.as_ref().expect("a transient key");
+        let keys = [self.host_key_blob(), rsa_blob(&key.n, &key.e)];
+        let mut payload = vec![30];
+        string(&mut payload, &keys[0]);
+        string(&mut payload, &keys[1]);
+        self.agreement.keys = Some(keys);
+        self.payload(&payload);
+    }
+
+    fn encrypted(&mut self) {
+        let [_, transient] = self.agreement.keys.as_ref().expect("PUBKEY has come");
+        let k = self.secret.to_vec();
+        let encrypted = agreement::oaep_encrypt(self.hash(), transient, &k);
+        let mut payload = vec![31];
+        string(&mut payload, &encrypted);
+        self.agreement.encrypted = Some((k, encrypted));
+        self.payload(&payload);
+    }
+
+    fn done(&mut self) {
+        let hash = self.derive_rsa();
+        let mut payload = vec![32];
+        string(&mut payload, &self.signature(&hash));
+        self.payload(&payload);
+    }
+
+    fn derive_rsa(&mut self) -> Vec<u8> {
+        let [host_key, transient] = self.agreement.keys.clone().expect("PUBKEY");
+        let (k, encrypted) = self.agreement.encrypted.clone().expect("SECRET");
+        let mut middle = Vec::new();
+        string(&mut middle, &transient);
+        string(&mut middle, &encrypted);
+        self.derive(&host_key, &middle, &k)
+    }
+
+    /// A message of the method has come, a right one.
+    fn follow_method(&mut self, payload: &[u8]) {
+        let mut r = Reader::new(&payload[1..]);
+        let family = self.family();
+        let value = |r: &mut Reader<'_>| match family {
+            Family::Curve => r.string().expect("a value").to_vec(),
+            _ => r.mpint().expect("a value").as_unsigned().to_vec(),
+        };
+        match (self.role, family, payload[0]) {
+            (Role::Server, Family::GroupExchange, 34) => {
+                self.agreement.asked = Some([(); 3].map(|()| r.u32().expect("a size")));
+            }
+            (Role::Client, Family::GroupExchange, 31) => {
+                let [p, g] = [(); 2].map(|()| BigUint::from_bytes_be(&value(&mut r)));
+                self.agreement.group = Some(Group { p, g });
+            }
+            (Role::Server, Family::Rsa, 31) => {
+                let encrypted = r.string().expect("a secret").to_vec();
+                let key = self.rsa.as_ref().expect("a transient key");
+                let k = agreement::oaep_decrypt(self.hash(), key, &encrypted);
+                self.agreement.encrypted = Some((k, encrypted));
+            }
+            (Role::Client, Family::Rsa, 30) => {
+                let keys = [(); 2].map(|()| r.string().expect("a key").to_vec());
+                self.agreement.keys = Some(keys);
+            }
+            (Role::Client, Family::Rsa, _) => {
+                let signature = r.string().expect("a signature");
+                let hash = self.derive_rsa();
+                let [host_key, _] = self.agreement.keys.clone().expect("PUBKEY");
+                verify(&host_key, signature, &hash);
+            }
+            (Role::Server, ..) => self.agreement.theirs = Some(value(&mut r)),
+            (Role::Client, ..) => {
+                let host_key = r.string().expect("a key").to_vec();
+                let theirs = value(&mut r);
+                let group = self.its_group();
+                let ours = agreement::public(group.as_ref(), &self.secret);
+                let asked = self.agreement.asked;
+                let middle = agreement::values(group.as_ref(), asked, &ours, &theirs);
+                let k = agreement::shared(group.as_ref(), &self.secret, &theirs);
+                let hash = self.derive(&host_key, &middle, &k);
+                verify(&host_key, r.string().expect("a signature"), &hash);
+            }
+        }
+    }
+
+    /// RFC 4253 sections 7.2 and 8. `middle` is what H covers between K_S and K.
+    fn derive(&mut self, host_key: &[u8], middle: &[u8], shared: &[u8]) -> Vec<u8> {
         let their_line = self.their_line.clone().expect("a line");
         let their_kexinit = self.their_kexinit.clone().expect("KEXINIT");
         let (v_c, v_s, i_c, i_s) = match self.role {
@@ -405,23 +575,27 @@ impl Raw {
             Role::Server => (&their_line, &self.line, &their_kexinit, &self.our_kexinit),
         };
         let mut k = Vec::new();
-        mpint(&mut k, &shared);
+        mpint(&mut k, shared);
         let mut all = Vec::new();
         for part in [v_c, v_s, i_c, i_s] {
             string(&mut all, part);
         }
-        for part in [host_key, q_c, q_s] {
-            string(&mut all, part);
-        }
+        string(&mut all, host_key);
+        all.extend_from_slice(middle);
         all.extend_from_slice(&k);
-        let hash: [u8; 32] = Sha256::digest(&all).into();
-        let session_id = *self.session_id.get_or_insert(hash);
+        let name = self.hash();
+        let hash = name.digest(&all);
+        let session_id = self.session_id.get_or_insert_with(|| hash.clone()).clone();
         let key = |letter: u8| -> [u8; 32] {
-            let parts = [&k[..], &hash, &[letter], &session_id].concat();
-            Sha256::digest(&parts).into()
+            let mut key = name.digest(&[&k[..], &hash, &[letter], &session_id].concat());
+            if key.len() < 32 {
+                key.extend(name.digest(&[&k[..], &hash, &key].concat()));
+            }
+            *key.first_chunk().expect("32 bytes")
         };
-        self.secrets.push(shared);
-        self.secrets.extend((b'A'..=b'F').map(key));
+        self.secrets.push(shared.to_vec());
+        self.secrets
+            .extend((b'A'..=b'F').map(|letter| key(letter).to_vec()));
         let up = Gcm::new(&key(b'C'), &key(b'A'));
         let down = Gcm::new(&key(b'D'), &key(b'B'));
         let (sealing, opening) = match self.role {
@@ -443,7 +617,7 @@ impl Raw {
         {
             self.keys = None;
             self.their_kexinit = None;
-            self.their_public = None;
+            self.agreement = Agreement::default();
         }
     }
 }

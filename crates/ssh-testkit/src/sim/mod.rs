@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use echo::Echo;
 pub use link::{Chunking, Fault, Link};
 pub use log::Log;
+use num_bigint::BigUint;
 pub use script::{Auth, Received, Script};
 pub use session::{RekeyAt, Session};
 use ssh_proto::client::{Client, ClientEvent};
@@ -27,6 +28,7 @@ use ssh_proto::key::PrivateKey;
 use ssh_proto::server::{Server, ServerEvent};
 use ssh_proto::{Instant, Peer, RecvBuf, Wants};
 
+use crate::raw::RsaNumbers;
 use crate::rng::SeededRandom;
 
 /// What the two applications do with their events.
@@ -89,15 +91,28 @@ pub fn server_config() -> ServerConfig {
 ///
 /// # Panics
 ///
-/// If `testdata/` does not hold it.
+/// Never.
 pub fn transient_rsa() -> TransientRsaKey {
     static KEY: OnceLock<TransientRsaKey> = OnceLock::new();
-    let read = || {
-        let file = include_bytes!("../../../../testdata/keys/rsa2048");
-        let pair = ssh_keys::load_private(file, None).expect("a key file");
-        pair.private.to_transient_rsa().expect("an RSA key")
+    let make = || {
+        let RsaNumbers { n, e, d } = rsa_numbers();
+        let [n, e, d] = [n, e, d].map(|number| number.to_bytes_be());
+        TransientRsaKey::from_components(&n, &e, &d).expect("an RSA key")
     };
-    KEY.get_or_init(read).clone()
+    KEY.get_or_init(make).clone()
+}
+
+/// The numbers of [`transient_rsa`].
+///
+/// # Panics
+///
+/// Never.
+pub fn rsa_numbers() -> RsaNumbers {
+    let mut numbers = include_str!("rsa2048.txt")
+        .lines()
+        .map(|line| BigUint::parse_bytes(line.as_bytes(), 16).expect("digits"));
+    let [n, e, d] = [(); 3].map(|()| numbers.next().expect("a line"));
+    RsaNumbers { n, e, d }
 }
 
 impl Pair {

@@ -10,12 +10,16 @@ mod carry;
 mod peers;
 mod victim;
 
+use ssh_proto::algorithm::CompressionAlgorithm;
 use ssh_proto::config::Limits;
+use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Client, Server};
 use ssh_testkit::alloc::TrackingAllocator;
 use ssh_testkit::raw::Stage;
 
-use self::peers::{Hostile, Setup, after_auth, before_auth};
+use self::peers::{
+    Hostile, Setup, after_auth, before_auth, compressed_after_auth, compressed_before_auth,
+};
 use self::victim::{Decides, Victim};
 
 #[global_allocator]
@@ -54,12 +58,16 @@ fn others() -> [Limits; 3] {
 fn table<P: Decides>(
     when: &str,
     limits: &Limits,
+    compression: CompressionAlgorithm,
     peers: Vec<Hostile<P>>,
     bound: impl Fn(usize) -> usize,
 ) -> i64 {
     let mut highest = 0;
     for hostile in peers {
-        let mut setup = Setup { limits };
+        let mut setup = Setup {
+            limits,
+            compression,
+        };
         let victim: Victim<P> = (hostile.act)(&mut setup);
         let peak = victim.meter.peak;
         let bound = bound(victim.app.channels.len());
@@ -73,13 +81,70 @@ fn table<P: Decides>(
 }
 
 fn all<P: Decides>(limits: &Limits) -> (i64, i64) {
-    let before = table::<P>("before", limits, before_auth(), |_| {
+    let none = CompressionAlgorithm::None;
+    let before = table::<P>("before", limits, none, before_auth(), |_| {
         limits.memory_before_auth()
     });
-    let after = table::<P>("after", limits, after_auth(), |channels| {
+    let after = table::<P>("after", limits, none, after_auth(), |channels| {
         limits.memory(channels)
     });
     (before, after)
+}
+
+fn all_compressed<P: Decides>(limits: &Limits) -> (i64, i64) {
+    use CompressionAlgorithm::{Zlib, ZlibOpenssh};
+    let more = limits.memory_of_compression();
+    let before = table::<P>("before", limits, Zlib, compressed_before_auth(), |_| {
+        limits.memory_before_auth() + more
+    });
+    let after = table::<P>("after", limits, ZlibOpenssh, compressed_after_auth(), |n| {
+        limits.memory(n) + more
+    });
+    (before, after)
+}
+
+#[test]
+fn no_peer_gets_more_memory_with_compression_than_the_limits_say() {
+    let limits = Limits::default();
+    println!("| authentication | peer | role | peak heap | bound |");
+    println!("|---|---|---|---|---|");
+    let (_, client) = all_compressed::<Client>(&limits);
+    let (_, server) = all_compressed::<Server>(&limits);
+    // The bound is none that anything would stay below.
+    let bound = (limits.memory(1) + limits.memory_of_compression()) as i64;
+    assert!(
+        client.min(server) > bound / 10 * 9,
+        "{client} {server} {bound}"
+    );
+    for limits in others() {
+        all_compressed::<Client>(&limits);
+        all_compressed::<Server>(&limits);
+    }
+    let mut less = Limits::default();
+    less.inflated = 35_000;
+    all_compressed::<Client>(&less);
+}
+
+/// Nothing is allocated before it is on, and all of it is given back at the end.
+#[test]
+fn compression_takes_memory_from_its_first_packet_to_the_end() {
+    fn one<P: Decides>() {
+        let fresh = || Victim::<P>::compressed(|_| {}, CompressionAlgorithm::ZlibOpenssh);
+        let mut without = Victim::<P>::new(|_| {}).up_to(Stage::Auth);
+        let mut with = fresh().up_to(Stage::Auth);
+        let more = with.rest() - without.rest();
+        assert!(more.abs() < 200, "{more} before it is on");
+        let mut with = fresh().up_to(Stage::Connected);
+        with.channel();
+        let held = with.rest();
+        assert!((360_000..390_000).contains(&held), "{held}: both streams");
+        with.act(|peer, _| peer.disconnect(DisconnectReason::BY_APPLICATION, ""));
+        with.deliver();
+        let held = with.rest();
+        assert!(held < 20_000, "{held} at the end");
+    }
+    one::<Client>();
+    one::<Server>();
 }
 
 #[test]

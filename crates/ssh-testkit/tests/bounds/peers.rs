@@ -3,6 +3,7 @@
 
 use ssh_proto::Role;
 use ssh_proto::Wants;
+use ssh_proto::algorithm::CompressionAlgorithm;
 use ssh_proto::config::Limits;
 use ssh_proto::message::{
     AuthMethod, ChannelData, ChannelOpen, ChannelOpenType, ChannelRequest, ChannelRequestType,
@@ -10,6 +11,7 @@ use ssh_proto::message::{
     UserauthBanner, UserauthRequest, Wire,
 };
 use ssh_testkit::raw::{Stage, key_blob};
+use ssh_testkit::rng::SeededRandom;
 
 use super::victim::{Decides, Victim};
 
@@ -19,9 +21,10 @@ pub(crate) struct Hostile<P: Decides> {
     pub(crate) act: fn(&mut Setup<'_>) -> Victim<P>,
 }
 
-/// The limits of the connection.
+/// The limits of the connection, and its compression.
 pub(crate) struct Setup<'a> {
     pub(crate) limits: &'a Limits,
+    pub(crate) compression: CompressionAlgorithm,
 }
 
 impl Setup<'_> {
@@ -30,7 +33,7 @@ impl Setup<'_> {
     }
 
     fn fresh<P: Decides>(&self) -> Victim<P> {
-        Victim::new(|limits| *limits = self.limits.clone())
+        Victim::compressed(|limits| *limits = self.limits.clone(), self.compression)
     }
 }
 
@@ -509,6 +512,132 @@ const fn request(request: ChannelRequestType<'_>) -> ChannelRequest<'_> {
         want_reply: true,
         request,
     }
+}
+
+// --- with compression -----------------------------------------------------------------------------
+
+/// What cannot be made any smaller.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    SeededRandom::new(seed).fill(&mut bytes);
+    bytes
+}
+
+/// IGNORE that inflates to so many bytes.
+fn inflates_to<P: Decides>(v: &mut Victim<P>, size: usize) {
+    v.send(&Ignore {
+        data: &vec![7; size - 5],
+    });
+    assert!(v.app.ended.is_none(), "{:?}", v.app.ended);
+}
+
+/// As [`fill`], with data that is not smaller when it is compressed.
+fn fill_with_noise<P: Decides>(v: &mut Victim<P>, s: &Setup<'_>) {
+    v.channel();
+    v.reads = false;
+    let channel = v.app.channels[0];
+    let data = noise(32 * 1024, 1);
+    v.act(|peer, _| {
+        let mut handle = peer.channel(channel).expect("open");
+        handle.set_interactive().expect("open");
+        while handle.send(&data).expect("open") > 0 {}
+    });
+    flood(v, s);
+}
+
+/// Half of the largest packet, whatever it would inflate to.
+fn half_of_any<P: Decides>(v: &mut Victim<P>, size: usize) {
+    v.raw.packed(&noise(size - 45, 2));
+    v.deliver_all_but(1);
+    assert_eq!(v.wants(), Wants::Bytes(1));
+}
+
+/// Before authentication, where it begins before.
+pub(crate) fn compressed_before_auth<P: Decides>() -> Vec<Hostile<P>> {
+    vec![Hostile {
+        name: "Z1: packets that inflate to the limit, replies not read, half a packet",
+        act: |s| {
+            let mut v = s.at::<P>(Stage::Auth);
+            inflates_to(&mut v, s.limits.packet_before_auth);
+            v.reads = false;
+            while matches!(v.wants(), Wants::Bytes(_)) {
+                if v.waiting() + 80 > s.limits.packet_before_auth {
+                    break;
+                }
+                v.raw.payload(&[200]);
+                v.deliver();
+                assert!(v.app.ended.is_none(), "{:?}", v.app.ended);
+            }
+            half_of_any(&mut v, s.limits.packet_before_auth);
+            v
+        },
+    }]
+}
+
+pub(crate) fn compressed_after_auth<P: Decides>() -> Vec<Hostile<P>> {
+    vec![
+        Hostile {
+            name: "idle, one channel",
+            act: |s| {
+                let mut v = s.at::<P>(Stage::Connected);
+                v.channel();
+                v
+            },
+        },
+        Hostile {
+            name: "Z1: packets that inflate to the limit, output at its cap, half a packet",
+            act: |s| {
+                let mut v = s.at::<P>(Stage::Connected);
+                inflates_to(&mut v, s.limits.inflated);
+                fill_with_noise(&mut v, s);
+                half_of_any(&mut v, s.limits.packet);
+                v
+            },
+        },
+        Hostile {
+            name: "the same, and the largest reply",
+            act: |s| {
+                let mut v = s.at::<P>(Stage::Connected);
+                inflates_to(&mut v, s.limits.inflated);
+                fill_with_noise(&mut v, s);
+                v.send(&Ping {
+                    data: &noise(s.limits.maximum_packet as usize, 3),
+                });
+                assert_eq!(v.wants(), Wants::Output);
+                v
+            },
+        },
+        Hostile {
+            name: "R1 R3: the same, with new keys asked for and what is held at its cap",
+            act: |s| {
+                let mut v = s.at::<P>(Stage::Connected);
+                inflates_to(&mut v, s.limits.inflated);
+                fill_with_noise(&mut v, s);
+                v.act(|peer, _| peer.rekey().expect("connected"));
+                hold(&mut v, s);
+                half_of_any(&mut v, s.limits.packet);
+                v
+            },
+        },
+        Hostile {
+            name: "R8: the same, with the exchange brought to its end",
+            act: |s| {
+                let mut v = s.at::<P>(Stage::Connected);
+                inflates_to(&mut v, s.limits.inflated);
+                fill_with_noise(&mut v, s);
+                v.act(|peer, _| peer.rekey().expect("connected"));
+                hold(&mut v, s);
+                v.raw.kexinit();
+                v.deliver();
+                v.raw.method();
+                v.deliver();
+                v.raw.newkeys();
+                v.deliver();
+                assert!(v.app.ended.is_none(), "{:?}", v.app.ended);
+                v
+            },
+        },
+    ]
 }
 
 /// As many of the shortest answers as may be held.

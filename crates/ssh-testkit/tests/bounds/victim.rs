@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use ssh_proto::algorithm::CompressionAlgorithm;
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::Limits;
 use ssh_proto::message::{ChannelOpen, ChannelOpenConfirmation, ChannelOpenType, Wire};
@@ -133,15 +134,31 @@ pub(crate) struct Victim<P: Decides> {
 
 impl<P: Decides> Victim<P> {
     pub(crate) fn new(set: impl FnOnce(&mut Limits)) -> Self {
+        Self::compressed(set, CompressionAlgorithm::None)
+    }
+
+    /// Both sides want this compression and no other.
+    pub(crate) fn compressed(
+        set: impl FnOnce(&mut Limits),
+        compression: CompressionAlgorithm,
+    ) -> Self {
         let mut meter = Meter::default();
         let peer = meter.run(|| {
             let mut config = P::config();
-            set(&mut P::transport(&mut config).limits);
+            let transport = P::transport(&mut config);
+            set(&mut transport.limits);
+            let algorithms = &mut transport.algorithms;
+            algorithms.compression_client_to_server = vec![compression];
+            algorithms.compression_server_to_client = vec![compression];
             Box::new(P::make(config))
         });
+        let mut raw = Raw::new(P::ROLE.peer(), true);
+        for slot in [6, 7] {
+            raw.offer.lists[slot] = compression.name().to_owned();
+        }
         Self {
             meter,
-            raw: Raw::new(P::ROLE.peer(), true),
+            raw,
             app: App {
                 opens: Vec::with_capacity(100),
                 requests: Vec::with_capacity(100),

@@ -340,6 +340,43 @@ fn so_many_tickets_may_be_pending() {
 }
 
 #[test]
+fn channels_that_wait_for_an_answer_count_as_open() {
+    let mut bench = at::<Server>(Stage::Connected, |limits| limits.channels = 3);
+    assert!(channel(&mut bench, 0).is_some());
+    let mut tickets = Vec::new();
+    for n in 1..4 {
+        let got = bench.raw.got.len();
+        bench.raw.message(&ChannelOpen {
+            sender_channel: n,
+            initial_window_size: 1000,
+            maximum_packet_size: 1000,
+            channel_type: ChannelOpenType::Session,
+        });
+        bench.turn_with(|server, event, _| {
+            if let ServerEvent::Channel(ChannelEvent::OpenRequest { ticket, .. }) = event {
+                server.defer(&ticket).expect("mine");
+                tickets.push(ticket);
+            }
+        });
+        if n == 3 {
+            let refused = ChannelOpenFailure::decode(&bench.raw.got[got]).expect("a failure");
+            let shortage = ChannelOpenFailureReason::RESOURCE_SHORTAGE;
+            assert_eq!(refused.reason_code, shortage);
+        }
+    }
+    assert_eq!(tickets.len(), 2);
+    for ticket in tickets {
+        bench
+            .peer
+            .accept_channel(ticket)
+            .expect("there is a place for it");
+    }
+    bench.turn();
+    assert_eq!(bench.peer.channels(), 3);
+    assert_eq!(channel(&mut bench, 3), None);
+}
+
+#[test]
 fn x10_answers_do_not_pile_up_behind_one_that_is_deferred() {
     let mut bench = at::<Server>(Stage::Connected, |limits| limits.tickets = 50);
     channel(&mut bench, 0);

@@ -3,6 +3,7 @@
 
 mod algorithms;
 mod channel_model;
+mod channels;
 mod compressed;
 mod deadlines;
 mod deadlock_model;
@@ -16,8 +17,10 @@ mod halves;
 mod hostile;
 mod injection;
 mod limits;
+mod login;
 mod oracle;
 mod rekey;
+mod requests;
 mod round_trips;
 mod rows;
 mod session;

@@ -2,7 +2,9 @@
 
 use ssh_proto::algorithm::{CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::config::ClientConfig;
+use ssh_proto::message::Ignore;
 use ssh_proto::{Carry, Client, Instant, Peer, RecvBuf, Server, Wants};
+use ssh_testkit::raw::{Bench, Stage, Subject};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{Auth, Echo, Script, Session, pattern, server_config};
 
@@ -162,4 +164,30 @@ fn twenty_busy_connections_over_one_buffer() {
 fn connections_that_compress_over_one_buffer() {
     run(20, 30_000, CompressionAlgorithm::ZlibOpenssh);
     run(20, 30_000, CompressionAlgorithm::Zlib);
+}
+
+/// What a buffer is loaded for: at first a byte, then what tells a packet's length, then all of it.
+#[test]
+fn the_packet_at_the_front_is_needed_whole() {
+    fn check<P: Subject>(block: usize, stage: Stage) {
+        let mut bench = Bench::<P>::at(stage, true);
+        assert_eq!(bench.peer.need(), block);
+        bench.raw.message(&Ignore { data: &[1; 1000] });
+        let packet = bench.raw.take_output();
+        let (first, rest) = packet.split_at(block);
+        bench.raw.bytes(first);
+        bench.turn();
+        assert_eq!(bench.peer.need(), packet.len(), "{stage:?}");
+        assert_eq!(bench.peer.wants(), Wants::Bytes(rest.len()));
+        bench.raw.bytes(rest);
+        bench.turn();
+        assert_eq!(bench.peer.need(), block);
+    }
+    let line = Bench::<Client>::at(Stage::Line, true);
+    assert_eq!(line.peer.need(), 1);
+    // Eight bytes without keys, and the length alone where it is not encrypted.
+    check::<Client>(8, Stage::KexInit);
+    check::<Server>(8, Stage::KexInit);
+    check::<Client>(4, Stage::Connected);
+    check::<Server>(4, Stage::Connected);
 }

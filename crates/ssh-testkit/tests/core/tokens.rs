@@ -8,9 +8,9 @@ use ssh_proto::config::{HostKey, ServerConfig};
 use ssh_proto::error::{Error, HostKeyError, Misuse};
 use ssh_proto::key::PublicKey;
 use ssh_proto::message::{
-    AuthMethod, ChannelOpen, ChannelOpenFailureReason, ChannelOpenType, ChannelRequest,
-    ChannelRequestType, DisconnectReason, GlobalRequest, GlobalRequestType, UserauthPkOk,
-    UserauthRequest,
+    AuthMethod, ChannelClose, ChannelOpen, ChannelOpenFailureReason, ChannelOpenType,
+    ChannelRequest, ChannelRequestType, DisconnectReason, GlobalRequest, GlobalRequestType,
+    UserauthPkOk, UserauthRequest,
 };
 use ssh_proto::mux::{GlobalTicket, OpenTicket, RequestTicket};
 use ssh_proto::server::{AuthDecision, AuthEvent, KeyOffer, ServerEvent};
@@ -436,4 +436,77 @@ fn after_the_end_a_ticket_that_is_out_is_no_deadline() {
     assert_eq!(bench.peer.timeout_reason(), None);
     assert_eq!(bench.peer.poll_timeout(Instant::EPOCH), None);
     assert_eq!(bench.peer.accept_channel(ticket), Err(Misuse::Ended));
+}
+
+/// What the server's application does with the next tickets: it answers none and defers those that it
+/// is told to.
+fn tickets(bench: &mut Bench<Server>, defer: &[bool]) -> Vec<OpenTicket> {
+    let (mut tickets, mut defer) = (Vec::new(), defer.iter());
+    bench.turn_with(|server, event, _| {
+        if let ServerEvent::Channel(ChannelEvent::OpenRequest { ticket, .. }) = event {
+            if *defer.next().expect("so many") {
+                server.defer(&ticket).expect("mine");
+            }
+            tickets.push(ticket);
+        }
+    });
+    tickets
+}
+
+/// Whatever is done with an older ticket, one that was dropped is refused.
+#[test]
+fn d9_another_ticket_that_is_answered_or_deferred_is_not_this_one() {
+    for answered in [false, true] {
+        let mut bench = Bench::<Server>::at(Stage::Connected, true);
+        bench.raw.message(&SESSION);
+        let mut older = tickets(&mut bench, &[true]);
+        let older = older.pop().expect("a ticket");
+        let got = bench.raw.got.len();
+        bench.raw.message(&SESSION);
+        let mut older = Some(older);
+        bench.turn_with(|server, event, _| {
+            if let ServerEvent::Channel(ChannelEvent::OpenRequest { ticket, .. }) = event {
+                drop(ticket);
+                let older = older.take().expect("once");
+                if answered {
+                    server.accept_channel(older).expect("mine");
+                } else {
+                    server.defer(&older).expect("mine");
+                }
+            }
+        });
+        let expected: &[u8] = if answered { &[91, 92] } else { &[92] };
+        assert_eq!(bench.raw.numbers(got), expected, "{answered}");
+    }
+}
+
+#[test]
+fn d9_the_tickets_of_a_channel_end_with_it_and_no_others() {
+    let mut config = ssh_testkit::sim::server_config();
+    config.transport.limits.tickets = 2;
+    let mut bench = Bench::<Server>::with(config, true).up_to(Stage::Connected);
+    bench.message(&SESSION);
+    // One for the channel, one for another channel.
+    let mut request = None;
+    bench.raw.message(&SHELL);
+    bench.turn_with(|server, event, _| {
+        if let ServerEvent::Channel(ChannelEvent::Request { ticket, .. }) = event {
+            server.defer(&ticket).expect("mine");
+            request = Some(ticket);
+        }
+    });
+    bench.raw.message(&SESSION);
+    let open = tickets(&mut bench, &[true]).pop().expect("a ticket");
+    bench.message(&ChannelClose {
+        recipient_channel: 0,
+    });
+    assert_eq!(bench.peer.channels(), 0);
+    let request = request.expect("a ticket");
+    assert_eq!(bench.peer.accept_request(request), Err(Misuse::Token));
+    // Its place is free again.
+    bench.raw.message(&SESSION);
+    assert_eq!(tickets(&mut bench, &[true]).len(), 1);
+    bench.raw.message(&SESSION);
+    assert_eq!(tickets(&mut bench, &[]).len(), 0, "refused without asking");
+    bench.peer.accept_channel(open).expect("still there");
 }

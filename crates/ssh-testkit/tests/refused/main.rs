@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::process::Command;
 
-use session::{Side, hostile, record};
+use session::{Compressed, Side, hostile, record};
 use ssh_proto::error::{End, Error};
 use ssh_proto::{Client, Instant, RecvBuf, Server, Wants};
 use ssh_testkit::alloc::{self, Requests, TrackingAllocator};
@@ -53,8 +53,8 @@ impl Outcome {
 }
 
 /// Plays `input` to a new connection while the requests in `which` are refused.
-fn play<S: Side>(input: &[u8], which: Range<u64>) -> (Outcome, Requests) {
-    let config = S::config();
+fn play<S: Side>(input: &[u8], compressed: Compressed, which: Range<u64>) -> (Outcome, Requests) {
+    let config = S::config(compressed);
     let mut app = S::app();
     alloc::refuse(LARGE, which, || {
         let Ok(mut peer) = S::make(config) else {
@@ -88,15 +88,19 @@ fn play<S: Side>(input: &[u8], which: Range<u64>) -> (Outcome, Requests) {
 
 /// Refuses each large block of a connection that hears `input`, alone and with all that follow.
 /// Returns how often it went how.
-fn refuse_each<S: Side>(what: &str, input: &[u8]) -> BTreeMap<String, usize> {
-    let (whole, Requests { made, .. }) = play::<S>(input, 0..0);
+fn refuse_each<S: Side>(
+    what: &str,
+    input: &[u8],
+    compressed: Compressed,
+) -> BTreeMap<String, usize> {
+    let (whole, Requests { made, .. }) = play::<S>(input, compressed, 0..0);
     println!("{what}: {made} requests, {}", whole.kind());
     let mut outcomes = BTreeMap::new();
     for n in 0..made {
         for which in [n..n + 1, n..u64::MAX] {
             // The last line before an abort says where.
             println!("{what}: refusing {which:?}");
-            let (outcome, requests) = play::<S>(input, which);
+            let (outcome, requests) = play::<S>(input, compressed, which);
             assert!(requests.refused > 0, "{what}: {n}");
             let line = format!("{} bytes: {}", requests.size, outcome.kind());
             *outcomes.entry(line).or_default() += 1;
@@ -127,9 +131,9 @@ fn gi5_no_large_block_that_is_refused_ends_the_process() {
     apart(
         "gi5_no_large_block_that_is_refused_ends_the_process",
         || {
-            let [up, down] = record();
-            let client = refuse_each::<Client>("client", &down);
-            let server = refuse_each::<Server>("server", &up);
+            let [up, down] = record(Compressed::Nothing);
+            let client = refuse_each::<Client>("client", &down, Compressed::Nothing);
+            let server = refuse_each::<Server>("server", &up, Compressed::Nothing);
             for outcomes in [client, server] {
                 assert!(outcomes.keys().any(|line| line.ends_with("Error::Memory")));
                 assert!(
@@ -143,6 +147,26 @@ fn gi5_no_large_block_that_is_refused_ends_the_process() {
     );
 }
 
+/// The stream that is inflated, its window, and the room for what it inflates to.
+#[test]
+fn gi5_no_large_block_for_what_is_inflated_that_is_refused_ends_the_process() {
+    apart(
+        "gi5_no_large_block_for_what_is_inflated_that_is_refused_ends_the_process",
+        || {
+            let [_, down] = record(Compressed::ToClient);
+            let client = refuse_each::<Client>("client", &down, Compressed::ToClient);
+            let [up, _] = record(Compressed::ToServer);
+            let server = refuse_each::<Server>("server", &up, Compressed::ToServer);
+            for outcomes in [client, server] {
+                for size in [32 * 1024, 384 * 1024] {
+                    let line = format!("{size} bytes: Error::Memory");
+                    assert!(outcomes.contains_key(&line), "{line}: {outcomes:?}");
+                }
+            }
+        },
+    );
+}
+
 /// What a peer can make large before it has proven anything: lines before the identification, and
 /// the name-lists of KEXINIT.
 #[test]
@@ -150,8 +174,9 @@ fn gi5_no_large_block_that_a_stranger_asks_for_ends_the_process() {
     apart(
         "gi5_no_large_block_that_a_stranger_asks_for_ends_the_process",
         || {
-            refuse_each::<Client>("hostile server", &hostile::<Client>());
-            refuse_each::<Server>("hostile client", &hostile::<Server>());
+            let nothing = Compressed::Nothing;
+            refuse_each::<Client>("hostile server", &hostile::<Client>(), nothing);
+            refuse_each::<Server>("hostile client", &hostile::<Server>(), nothing);
         },
     );
 }

@@ -1,6 +1,7 @@
 //! A session in which everything becomes large that can, played by applications that keep nothing
 //! on the heap.
 
+use ssh_proto::algorithm::{Algorithms, CompressionAlgorithm};
 use ssh_proto::client::Credential;
 use ssh_proto::config::{ClientConfig, ConfigError, ServerConfig};
 use ssh_proto::error::End;
@@ -33,6 +34,26 @@ static SENT: [u8; DATA] = {
     sent
 };
 
+/// What is compressed. What a subject receives asks for its memory; what it would compress itself is
+/// allocated where nobody asks (see `docs/security.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compressed {
+    Nothing,
+    ToClient,
+    ToServer,
+}
+
+impl Compressed {
+    fn set(self, algorithms: &mut Algorithms) {
+        let method = vec![CompressionAlgorithm::ZlibOpenssh];
+        match self {
+            Self::Nothing => {}
+            Self::ToClient => algorithms.compression_server_to_client = method,
+            Self::ToServer => algorithms.compression_client_to_server = method,
+        }
+    }
+}
+
 /// A role as the subject.
 pub(crate) trait Side: Peer + Sized {
     /// Its settings.
@@ -40,7 +61,7 @@ pub(crate) trait Side: Peer + Sized {
     /// What its application remembers.
     type App;
 
-    fn config() -> Self::Config;
+    fn config(compressed: Compressed) -> Self::Config;
     fn app() -> Self::App;
     fn make(config: Self::Config) -> Result<Self, ConfigError>;
     /// Takes an event; returns what the last one says.
@@ -62,8 +83,9 @@ impl Side for Client {
     type Config = ClientConfig;
     type App = Opens;
 
-    fn config() -> ClientConfig {
+    fn config(compressed: Compressed) -> ClientConfig {
         let mut config = ClientConfig::default();
+        compressed.set(&mut config.transport.algorithms);
         config.transport.limits.requests_unanswered = 2 * CHANNELS;
         config
     }
@@ -167,8 +189,10 @@ impl Side for Server {
     type Config = ServerConfig;
     type App = Echoes;
 
-    fn config() -> ServerConfig {
-        server_config()
+    fn config(compressed: Compressed) -> ServerConfig {
+        let mut config = server_config();
+        compressed.set(&mut config.transport.algorithms);
+        config
     }
 
     fn app() -> Echoes {
@@ -240,9 +264,9 @@ impl App for Both {
 }
 
 /// What client and server say to each other when there is enough memory.
-pub(crate) fn record() -> [Vec<u8>; 2] {
-    let client = <Client as Side>::make(<Client as Side>::config()).expect("a client");
-    let server = <Server as Side>::make(<Server as Side>::config()).expect("a server");
+pub(crate) fn record(compressed: Compressed) -> [Vec<u8>; 2] {
+    let client = <Client as Side>::make(<Client as Side>::config(compressed)).expect("a client");
+    let server = <Server as Side>::make(<Server as Side>::config(compressed)).expect("a server");
     let mut pair = Pair::of(3, client, server).recorded();
     let mut app = Both(Client::app(), Server::app());
     assert!(pair.run(&mut app));

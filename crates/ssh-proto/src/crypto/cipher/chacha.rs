@@ -53,8 +53,9 @@ impl Drop for OpeningKey {
     fn drop(&mut self) {
         // As above.
         self.key = ring_chacha::OpeningKey::new(&[0; KEY_LEN]);
-        self.length_stream = None;
-        black_box(&mut self.key);
+        // Not `None`, which would leave what was behind it.
+        self.length_stream = Some((0, [0; Layout::LENGTH_LEN]));
+        black_box((&mut self.key, &mut self.length_stream));
     }
 }
 

@@ -16,6 +16,7 @@ use super::{CryptoError, Layout};
 use crate::algorithm::CipherAlgorithm;
 
 const TAG_LEN: usize = 16;
+const NONCE_LEN: usize = 12;
 const MAX_KEY_LEN: usize = 32;
 
 /// The key of one direction. Wiped when dropped.
@@ -34,15 +35,16 @@ impl Drop for GcmKey {
         if let Ok(nothing) = UnboundKey::new(algorithm, nothing) {
             self.key = LessSafeKey::new(nothing);
         }
-        black_box(&mut self.key);
+        self.nonces = Nonces::new([0; NONCE_LEN]);
+        black_box((&mut self.key, &mut self.nonces));
     }
 }
 
 impl GcmKey {
     pub(super) fn new(cipher: CipherAlgorithm, key: &[u8], iv: &[u8]) -> Result<Self, CryptoError> {
-        let algorithm = match cipher {
-            CipherAlgorithm::Aes128Gcm => &AES_128_GCM,
-            CipherAlgorithm::Aes256Gcm => &AES_256_GCM,
+        let algorithm = match cipher.key_len() {
+            16 => &AES_128_GCM,
+            MAX_KEY_LEN => &AES_256_GCM,
             _ => return Err(CryptoError::Internal),
         };
         let key = UnboundKey::new(algorithm, key).map_err(|_| CryptoError::Internal)?;
@@ -56,19 +58,44 @@ impl GcmKey {
     pub(super) fn seal(&mut self, packet: &mut [u8]) -> Result<(), CryptoError> {
         let (length, body, tag) = split(packet).ok_or(CryptoError::Internal)?;
         let nonce = self.nonces.next().ok_or(CryptoError::KeyExhausted)?;
-        let made = self
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(*length), body)
-            .map_err(|_| CryptoError::Internal)?;
-        tag.copy_from_slice(made.as_ref());
+        *tag = self.seal_with(nonce, length, body)?;
         Ok(())
     }
 
     pub(super) fn open(&mut self, packet: &mut [u8]) -> Result<(), CryptoError> {
         let (length, body, tag) = split(packet).ok_or(CryptoError::Integrity)?;
         let nonce = self.nonces.next().ok_or(CryptoError::KeyExhausted)?;
+        self.open_with(nonce, length, body, *tag)
+    }
+
+    /// Nobody but the two above, and a test, may choose the nonce.
+    #[inline]
+    pub(super) fn seal_with(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        aad: &[u8],
+        body: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], CryptoError> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let made = self
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
+            .map_err(|_| CryptoError::Internal)?;
+        made.as_ref().try_into().map_err(|_| CryptoError::Internal)
+    }
+
+    /// As above.
+    #[inline]
+    pub(super) fn open_with(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        aad: &[u8],
+        body: &mut [u8],
+        tag: [u8; TAG_LEN],
+    ) -> Result<(), CryptoError> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
         self.key
-            .open_in_place_separate_tag(nonce, Aad::from(*length), Tag::from(*tag), body, 0..)
+            .open_in_place_separate_tag(nonce, Aad::from(aad), Tag::from(tag), body, 0..)
             .map(|_| ())
             .map_err(|_| CryptoError::Integrity)
     }
@@ -96,7 +123,7 @@ struct Nonces {
 }
 
 impl Nonces {
-    const fn new(iv: [u8; 12]) -> Self {
+    const fn new(iv: [u8; NONCE_LEN]) -> Self {
         let [a, b, c, d, counter @ ..] = iv;
         Self {
             fixed: [a, b, c, d],
@@ -109,12 +136,7 @@ impl Nonces {
     //= rfc5647#section-7.1
     //# The invocation field is treated as a 64-bit integer and is incremented after each
     //# invocation of AES-GCM to process a binary packet.
-    fn next(&mut self) -> Option<Nonce> {
-        let bytes = self.next_bytes()?;
-        Some(Nonce::assume_unique_for_key(bytes))
-    }
-
-    fn next_bytes(&mut self) -> Option<[u8; 12]> {
+    fn next(&mut self) -> Option<[u8; NONCE_LEN]> {
         let counter = self.first.wrapping_add(self.used);
         self.used = self.used.checked_add(1)?;
         let [a, b, c, d] = self.fixed;
@@ -141,7 +163,7 @@ mod tests {
         let mut nonces = nonces(u64::MAX - 500_000);
         let mut seen = HashSet::new();
         for _ in 0..1_000_000 {
-            let nonce = nonces.next_bytes().unwrap();
+            let nonce = nonces.next().unwrap();
             assert_eq!(nonce[..4], [7; 4]);
             assert!(seen.insert(nonce));
         }
@@ -150,16 +172,16 @@ mod tests {
     #[test]
     fn p7_the_counter_goes_up_by_one() {
         let mut nonces = nonces(0x0102);
-        assert_eq!(nonces.next_bytes().unwrap()[4..], [0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(nonces.next_bytes().unwrap()[4..], [0, 0, 0, 0, 0, 0, 1, 3]);
+        assert_eq!(nonces.next().unwrap()[4..], [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(nonces.next().unwrap()[4..], [0, 0, 0, 0, 0, 0, 1, 3]);
     }
 
     #[test]
     fn p7_an_exhausted_key_fails_and_does_not_repeat() {
         let mut nonces = nonces(3);
         nonces.used = u64::MAX - 1;
-        assert!(nonces.next_bytes().is_some());
-        assert!(nonces.next_bytes().is_none());
-        assert!(nonces.next_bytes().is_none());
+        assert!(nonces.next().is_some());
+        assert!(nonces.next().is_none());
+        assert!(nonces.next().is_none());
     }
 }

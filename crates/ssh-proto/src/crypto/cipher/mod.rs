@@ -12,17 +12,24 @@
 //!
 //! What happens before there are keys is the caller's affair: there is no "none" here.
 
+mod bare;
 mod chacha;
-mod ctr;
 mod gcm;
+#[cfg(any(test, feature = "internal-fuzzing"))]
+pub(crate) mod modes;
+mod with_mac;
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use zeroize::Zeroize as _;
 
+use super::mac::Part;
 use super::{CryptoError, on_burnt_stack};
-use crate::algorithm::{CipherAlgorithm, MacAlgorithm};
+use crate::algorithm::{CipherAlgorithm, CipherMode, MacAlgorithm};
+
+#[cfg(test)]
+pub(crate) use bare::counting;
 
 /// How packets are laid out under a cipher and a MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +70,16 @@ impl Layout {
     }
 }
 
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Sealing,
+    Opening,
+}
+
 /// Encrypts and authenticates the packets of one direction, from one NEWKEYS to the next.
 pub(crate) struct SealingKey {
+    cipher: CipherAlgorithm,
     layout: Layout,
     mode: SealingMode,
 }
@@ -73,7 +88,7 @@ pub(crate) struct SealingKey {
 enum SealingMode {
     Gcm(Box<gcm::GcmKey>),
     ChaCha(Box<chacha::SealingKey>),
-    Ctr(Box<ctr::CtrKey>),
+    WithMac(Box<with_mac::WithMac>),
 }
 
 impl SealingKey {
@@ -97,20 +112,25 @@ impl SealingKey {
         mac_key: &[u8],
     ) -> Result<Self, CryptoError> {
         let layout = Layout::new(cipher, mac)?;
-        let mode = match cipher {
-            CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm => {
-                SealingMode::Gcm(Box::new(gcm::GcmKey::new(cipher, key, iv)?))
-            }
-            CipherAlgorithm::ChaCha20Poly1305 => {
-                SealingMode::ChaCha(Box::new(chacha::SealingKey::new(key)?))
-            }
-            CipherAlgorithm::Aes128Ctr
-            | CipherAlgorithm::Aes192Ctr
-            | CipherAlgorithm::Aes256Ctr => {
-                SealingMode::Ctr(Box::new(ctr::CtrKey::new(cipher, mac, key, iv, mac_key)?))
+        let mode = match cipher.mode() {
+            CipherMode::Gcm => SealingMode::Gcm(Box::new(gcm::GcmKey::new(cipher, key, iv)?)),
+            CipherMode::ChaCha => SealingMode::ChaCha(Box::new(chacha::SealingKey::new(key)?)),
+            _ => {
+                let direction = Direction::Sealing;
+                let key = with_mac::WithMac::new(cipher, mac, direction, key, iv, mac_key)?;
+                SealingMode::WithMac(Box::new(key))
             }
         };
-        Ok(Self { layout, mode })
+        Ok(Self {
+            cipher,
+            layout,
+            mode,
+        })
+    }
+
+    /// The cipher.
+    pub(crate) const fn cipher(&self) -> CipherAlgorithm {
+        self.cipher
     }
 
     /// What the length of a packet is a multiple of; see
@@ -136,7 +156,18 @@ impl SealingKey {
         match &mut self.mode {
             SealingMode::Gcm(key) => key.seal(packet),
             SealingMode::ChaCha(key) => key.seal(seq, packet),
-            SealingMode::Ctr(key) => key.seal(seq, packet),
+            SealingMode::WithMac(key) => key.seal(seq, packet),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "internal-fuzzing"))]
+impl SealingKey {
+    /// As [`seal`](Self::seal), for what no honest peer sends: parts of blocks.
+    pub(crate) fn seal_anything(&mut self, seq: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+        match &mut self.mode {
+            SealingMode::WithMac(key) => key.seal_anything(seq, packet),
+            _ => self.seal(seq, packet),
         }
     }
 }
@@ -149,6 +180,7 @@ impl fmt::Debug for SealingKey {
 
 /// Verifies and decrypts the packets of one direction, from one NEWKEYS to the next.
 pub(crate) struct OpeningKey {
+    cipher: CipherAlgorithm,
     layout: Layout,
     mode: OpeningMode,
 }
@@ -156,7 +188,7 @@ pub(crate) struct OpeningKey {
 enum OpeningMode {
     Gcm(Box<gcm::GcmKey>),
     ChaCha(Box<chacha::OpeningKey>),
-    Ctr(Box<ctr::CtrKey>),
+    WithMac(Box<with_mac::WithMac>),
 }
 
 impl OpeningKey {
@@ -179,20 +211,25 @@ impl OpeningKey {
         mac_key: &[u8],
     ) -> Result<Self, CryptoError> {
         let layout = Layout::new(cipher, mac)?;
-        let mode = match cipher {
-            CipherAlgorithm::Aes128Gcm | CipherAlgorithm::Aes256Gcm => {
-                OpeningMode::Gcm(Box::new(gcm::GcmKey::new(cipher, key, iv)?))
-            }
-            CipherAlgorithm::ChaCha20Poly1305 => {
-                OpeningMode::ChaCha(Box::new(chacha::OpeningKey::new(key)?))
-            }
-            CipherAlgorithm::Aes128Ctr
-            | CipherAlgorithm::Aes192Ctr
-            | CipherAlgorithm::Aes256Ctr => {
-                OpeningMode::Ctr(Box::new(ctr::CtrKey::new(cipher, mac, key, iv, mac_key)?))
+        let mode = match cipher.mode() {
+            CipherMode::Gcm => OpeningMode::Gcm(Box::new(gcm::GcmKey::new(cipher, key, iv)?)),
+            CipherMode::ChaCha => OpeningMode::ChaCha(Box::new(chacha::OpeningKey::new(key)?)),
+            _ => {
+                let direction = Direction::Opening;
+                let key = with_mac::WithMac::new(cipher, mac, direction, key, iv, mac_key)?;
+                OpeningMode::WithMac(Box::new(key))
             }
         };
-        Ok(Self { layout, mode })
+        Ok(Self {
+            cipher,
+            layout,
+            mode,
+        })
+    }
+
+    /// The cipher.
+    pub(crate) const fn cipher(&self) -> CipherAlgorithm {
+        self.cipher
     }
 
     /// See [`SealingKey::block_len`].
@@ -230,7 +267,7 @@ impl OpeningKey {
         match &mut self.mode {
             OpeningMode::Gcm(_) => clear_length(first),
             OpeningMode::ChaCha(key) => key.packet_length(seq, first),
-            OpeningMode::Ctr(key) => key.packet_length(first),
+            OpeningMode::WithMac(key) => key.packet_length(first),
         }
     }
 
@@ -242,7 +279,7 @@ impl OpeningKey {
         let opened = match &mut self.mode {
             OpeningMode::Gcm(key) => key.open(packet),
             OpeningMode::ChaCha(key) => key.open(seq, packet),
-            OpeningMode::Ctr(key) => key.open(seq, packet),
+            OpeningMode::WithMac(key) => key.open(seq, packet),
         };
         if opened.is_err() {
             packet.zeroize();
@@ -252,13 +289,13 @@ impl OpeningKey {
 }
 
 impl OpeningKey {
-    /// Spends on `bytes` what opening a packet of them would cost, and wipes them. For what follows
-    /// a packet that did not verify, when the key is good for nothing else.
-    pub(crate) fn waste(&mut self, bytes: &mut [u8]) {
-        if let OpeningMode::Ctr(key) = &mut self.mode {
-            key.waste(bytes);
+    /// Spends what opening a packet of so many blocks costs once its length is known, or what so many
+    /// blocks more cost within one. For what stands in the place of a packet that did not verify, when
+    /// the key is good for nothing else.
+    pub(crate) fn waste(&mut self, seq: u32, blocks: usize, part: Part) {
+        if let OpeningMode::WithMac(key) = &mut self.mode {
+            key.waste(seq, blocks, part);
         }
-        bytes.zeroize();
     }
 }
 
@@ -278,3 +315,5 @@ fn clear_length(first: &[u8]) -> Result<u32, CryptoError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

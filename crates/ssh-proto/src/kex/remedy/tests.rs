@@ -55,6 +55,11 @@ fn the_strongest_of_the_peers_names_is_recommended_and_it_helps() {
             }
             let theirs = format!("x-unknown,{needed}");
             let mut lists = AGREED;
+            // It has to stand among the MACs too.
+            let macs = format!("hmac-sha2-256,{needed}");
+            if needed.name().starts_with("AEAD_") {
+                (lists[4], lists[5]) = (&macs, &macs);
+            }
             for slot in slots {
                 lists[*slot] = &theirs;
             }
@@ -100,6 +105,20 @@ fn the_strongest_of_the_peers_names_is_recommended_and_it_helps() {
         AlgorithmList::Compression,
         CompressionAlgorithm::None,
     );
+}
+
+#[test]
+fn a_cipher_that_would_have_to_be_a_mac_too_and_is_none_does_not_help() {
+    let mut ours = Preset::default().algorithms(Role::Client);
+    ours.set(AlgorithmList::Ciphers, "aes256-ctr").unwrap();
+    let lists = with(&[(2, "AEAD_AES_256_GCM,aes128-cbc"), (3, "AEAD_AES_256_GCM")]);
+    let remedies = report(Role::Client, &ours, &lists).remedy();
+    let settings: Vec<_> = remedies.iter().map(Remedy::setting).collect();
+    let weaker = (
+        AlgorithmList::CiphersClientToServer,
+        "+aes128-cbc".to_string(),
+    );
+    assert_eq!(settings, [Some(weaker), None], "{remedies:?}");
 }
 
 #[test]
@@ -158,13 +177,39 @@ fn a_server_is_told_of_the_key_that_it_may_lack() {
     let remedies = report(Role::Server, &ours, &lists).remedy();
     let standing = SignatureAlgorithm::RsaSha2_256.standing();
     let name = "rsa-sha2-256";
-    assert_eq!(remedies, [Remedy::HostKey { name, standing }]);
+    let list = AlgorithmList::HostKey;
+    let expected = Remedy::Key {
+        list,
+        name,
+        standing,
+    };
+    assert_eq!(remedies, [expected]);
     assert_eq!(
         remedies[0].to_string(),
         "have a host key for rsa-sha2-256, and that name in host_key"
     );
     let remedies = report(Role::Client, &ours, &lists).remedy();
     assert_eq!(remedies[0].to_string(), "set host_key to \"+rsa-sha2-256\"");
+}
+
+#[cfg(feature = "legacy")]
+#[test]
+fn a_server_is_told_of_the_transient_key_that_it_may_lack() {
+    let lists = with(&[(0, "rsa1024-sha1,rsa2048-sha256")]);
+    for (role, text) in [
+        (
+            Role::Server,
+            "have a transient RSA key for rsa2048-sha256, which is weak, and that name in kex",
+        ),
+        (
+            Role::Client,
+            "set kex to \"+rsa2048-sha256\", which is weak",
+        ),
+    ] {
+        let ours = Preset::default().algorithms(role);
+        let remedies = report(role, &ours, &lists).remedy();
+        assert_eq!(remedies[0].to_string(), text);
+    }
 }
 
 #[test]
@@ -201,7 +246,7 @@ fn the_feature_that_would_help_is_named() {
     fn check<A: Algorithm>(slot: Slot) {
         for &(name, feature) in A::BEHIND_FEATURES {
             for role in [Role::Client, Role::Server] {
-                let remedy = slot.remedy(role, &format!("x,{name},y"));
+                let remedy = slot.remedy(role, &format!("x,{name},y"), &[]);
                 let list = slot.list();
                 match A::from_name(name) {
                     Some(_) => assert!(!matches!(remedy, Remedy::Feature { .. })),

@@ -218,14 +218,12 @@ pub(super) fn refuse_open(
     description: &str,
     out: &mut Out,
 ) {
-    let mut description = description.as_bytes();
-    if let Some(cut) = description.get(..MAX_PAYLOAD / 2) {
-        description = cut;
-    }
+    let most = description.floor_char_boundary(MAX_PAYLOAD / 2);
+    let (description, _) = description.split_at(most);
     out.message(&ChannelOpenFailure {
         recipient_channel,
         reason_code,
-        description,
+        description: description.as_bytes(),
         language_tag: b"",
     });
 }

@@ -10,7 +10,7 @@ use ssh_testkit::sim::{Chunking, Fault, Pair, Session, pattern};
 
 use super::live::{nothing_was_altered, run};
 use super::replay::{Recording, Replay, Side, hear};
-use super::{COUNT, configs};
+use super::{COUNT, configs, is_encrypt_and_mac};
 
 /// What is in clear at the front of a stream.
 struct Clear {
@@ -54,7 +54,7 @@ fn flips<S: Side>(
     bits: impl Fn(usize) -> std::ops::Range<u32>,
 ) -> BTreeMap<String, usize> {
     let (mode, mut input) = (recording.mode, S::input(recording).to_vec());
-    let encrypt_and_mac = mode == 3;
+    let encrypt_and_mac = is_encrypt_and_mac(mode);
     let clear = Clear::of(&input);
     let whole = hear::<S>(mode, &input);
     let mut ends = BTreeMap::<String, usize>::new();
@@ -176,8 +176,13 @@ fn long_p5_flipped_bits_never_alter_data_and_always_end_it() {
 
 /// What both ends say when a bit of the first packet behind authentication is flipped and `bytes`
 /// of data follow.
-fn after_a_flip(mac: MacAlgorithm, bit: u64, bytes: usize, chunking: Chunking) -> [String; 2] {
-    let (client, server) = configs(CipherAlgorithm::Aes128Ctr, mac);
+fn after_a_flip(
+    (cipher, mac): (CipherAlgorithm, MacAlgorithm),
+    bit: u64,
+    bytes: usize,
+    chunking: Chunking,
+) -> [String; 2] {
+    let (client, server) = configs(cipher, mac);
     let latency = Duration::from_millis(10);
     let mut pair = Pair::with(1, client, server)
         .chunked(chunking)
@@ -193,25 +198,31 @@ fn after_a_flip(mac: MacAlgorithm, bit: u64, bytes: usize, chunking: Chunking) -
 /// Not by the error, not by the DISCONNECT, and not by when they come.
 #[test]
 fn p6_a_forged_length_cannot_be_told_from_a_forged_tag() {
-    let macs = [MacAlgorithm::HmacSha256, MacAlgorithm::HmacSha512];
-    // The length, padding_length, the message number, and data.
-    let bits = || (0..32).chain([33, 39, 41, 1000, 100_000]);
-    for mac in macs {
+    let modes = [
+        (CipherAlgorithm::Aes128Ctr, MacAlgorithm::HmacSha256, 1),
+        (CipherAlgorithm::Aes128Cbc, MacAlgorithm::HmacSha512, 1),
+        (CipherAlgorithm::TdesCbc, MacAlgorithm::HmacSha1, 3),
+        (CipherAlgorithm::Arcfour, MacAlgorithm::Umac64, 3),
+    ];
+    for (cipher, mac, step) in modes {
+        // The length, padding_length, the message number, and data.
+        let bits = || (0..32).step_by(step).chain([33, 39, 41, 1000, 100_000]);
+        let mode = (cipher, mac);
         for bit in bits() {
-            let ends = after_a_flip(mac, bit, 500_000, Chunking::Random(40_000));
+            let ends = after_a_flip(mode, bit, 500_000, Chunking::Random(40_000));
             let integrity = "a packet failed its integrity check";
-            assert!(ends[0].contains(integrity), "{mac} {bit}: {ends:?}");
+            assert!(ends[0].contains(integrity), "{mode:?} {bit}: {ends:?}");
             assert!(
                 ends[1].contains("SSH_DISCONNECT_MAC_ERROR"),
-                "{mac} {bit}: {ends:?}"
+                "{mode:?} {bit}: {ends:?}"
             );
         }
         // With too little behind it for the largest packet, what ends it is a deadline.
         let mut ends: Vec<_> = bits()
-            .map(|bit| after_a_flip(mac, bit, 100_000, Chunking::Coalesced))
+            .map(|bit| after_a_flip(mode, bit, 100_000, Chunking::Coalesced))
             .collect();
         ends.dedup();
-        assert_eq!(ends.len(), 1, "{mac}: {ends:#?}");
+        assert_eq!(ends.len(), 1, "{mode:?}: {ends:#?}");
         assert!(ends[0][0].contains("timed out"), "{ends:?}");
     }
 }

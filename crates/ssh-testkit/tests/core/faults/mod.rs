@@ -28,13 +28,18 @@ use ssh_proto::algorithm::{
 use ssh_proto::config::{ClientConfig, ServerConfig};
 use ssh_testkit::sim::{Auth, RekeyAt, Session, pattern, server_config};
 
-/// One of each family, and the two MACs that do not cover the ciphertext.
-const MODES: [(CipherAlgorithm, MacAlgorithm); 5] = [
+/// One of each family and each order, with MACs of every kind.
+const MODES: [(CipherAlgorithm, MacAlgorithm); 10] = [
     (CipherAlgorithm::Aes256Gcm, MacAlgorithm::HmacSha256),
     (CipherAlgorithm::ChaCha20Poly1305, MacAlgorithm::HmacSha256),
     (CipherAlgorithm::Aes128Ctr, MacAlgorithm::HmacSha256Etm),
     (CipherAlgorithm::Aes192Ctr, MacAlgorithm::HmacSha512),
     (CipherAlgorithm::Aes256Ctr, MacAlgorithm::HmacSha512Etm),
+    (CipherAlgorithm::TdesCbc, MacAlgorithm::HmacSha1),
+    (CipherAlgorithm::Aes128Cbc, MacAlgorithm::Umac128Etm),
+    (CipherAlgorithm::Arcfour128, MacAlgorithm::HmacMd5_96),
+    (CipherAlgorithm::Cast128Cbc, MacAlgorithm::Umac64),
+    (CipherAlgorithm::AeadAes128Gcm, MacAlgorithm::HmacSha256),
 ];
 
 /// The first of them, with compression from the end of authentication on.
@@ -64,6 +69,13 @@ fn configs(cipher: CipherAlgorithm, mac: MacAlgorithm) -> (ClientConfig, ServerC
         a.macs_server_to_client = vec![mac];
     }
     (client, server)
+}
+
+/// Whether nothing vouches for a length before all of its packet is there.
+fn is_encrypt_and_mac(mode: usize) -> bool {
+    // That with compression is the first of them.
+    let (cipher, mac) = MODES[mode % PACKED];
+    !cipher.is_aead() && !mac.is_etm()
 }
 
 fn mode_configs(mode: usize) -> (ClientConfig, ServerConfig) {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use ssh_proto::algorithm::SignatureAlgorithm;
 use ssh_proto::config::Methods;
-use ssh_proto::error::{AuthenticationError, Error, PeerMisbehaved};
-use ssh_proto::message::{AuthMethod, DisconnectReason, ServiceRequest, UserauthRequest, number};
+use ssh_proto::error::{AuthenticationError, Error, Misuse, PeerMisbehaved};
+use ssh_proto::message::{
+    AuthMethod, DisconnectReason, ServiceRequest, UserauthBanner, UserauthRequest, Wire, number,
+};
 use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::time::TimeoutReason;
 use ssh_proto::wire::Sink;
@@ -679,4 +681,30 @@ fn a17_a_question_that_nobody_answers_lets_nobody_in() {
             assert!(!bench.raw.numbers(0).contains(&SUCCESS));
         }
     });
+}
+
+/// RFC 4252 section 5.4: a banner may be shown while somebody is to be let in, and not after that.
+#[test]
+fn a_banner_is_shown_during_authentication_and_has_a_bound() {
+    let mut bench = Bench::<Server>::at(Stage::Service, true);
+    assert_eq!(bench.peer.banner("hello"), Err(Misuse::Ended), "too early");
+    bench.proper(Stage::Service);
+    bench.turn();
+    let (fits, long) = ("x".repeat(8 * 1024), "x".repeat(8 * 1024 + 1));
+    let got = bench.raw.got.len();
+    assert_eq!(bench.peer.banner(&long), Err(Misuse::Value));
+    for text in ["hello", &fits] {
+        bench.peer.banner(text).expect("fits");
+        bench.turn();
+        let banner = bench.raw.got.last().expect("a message");
+        let banner = UserauthBanner::decode(banner).expect("a banner");
+        assert_eq!(banner.message, text.as_bytes());
+    }
+    assert_eq!(bench.raw.got.len(), got + 2);
+    bench.proper(Stage::Auth);
+    bench.turn();
+    assert_eq!(bench.peer.banner("hello"), Err(Misuse::Ended), "too late");
+    let mut bench = auth();
+    bench.peer.disconnect(NO_MORE, "");
+    assert_eq!(bench.peer.banner("hello"), Err(Misuse::Ended), "it is over");
 }

@@ -339,6 +339,8 @@ fn x14_c9_a_forward_that_was_cancelled_is_gone_and_cancelling_it_again_is_harmle
             bench.send(answer);
         };
         assert_eq!(opened(&mut bench, forwarded(8080)), PROHIBITED, "not yet");
+        ask(&mut bench, forward(8080), &[82]);
+        assert_eq!(opened(&mut bench, forwarded(8080)), PROHIBITED, "refused");
         ask(&mut bench, forward(8080), &[81]);
         assert_eq!(opened(&mut bench, forwarded(8080)), None);
         for other in [8081, 8080 + 65536, 0] {

@@ -4,16 +4,6 @@
 /// The id, and what is lacking.
 #[rustfmt::skip]
 pub(super) const OPEN: &[(&str, &str)] = &[
-    ("P1", "CBC, which does not exist here"),
-    ("P6", "CBC, which does not exist here"),
-    ("S2", "there is no group exchange; a message of the method twice is refused"),
-    ("K2", "there is no finite-field Diffie-Hellman; the numbers of host keys are checked"),
-    ("K1", "there is no finite-field Diffie-Hellman"),
-    ("K3", "there is no finite-field Diffie-Hellman, whose exponents have a length"),
-    ("K4", "there is no group exchange"),
-    ("K6", "there is no ECDH over the NIST curves; points of host keys are checked"),
-    ("K7", "there is no sntrup761x25519"),
-    ("K9", "there is no finite-field Diffie-Hellman; the work of a key exchange is not counted"),
     ("H13", "there are no certificates"),
     ("H15", "there are no updates of host keys"),
     ("A10", "there are no security keys"),
@@ -23,7 +13,6 @@ pub(super) const OPEN: &[(&str, &str)] = &[
     ("A7", "signatures bound to the host key (publickey-hostbound-v00), which do not exist here"),
     ("C1", "success after keyboard-interactive without prompts, which does not exist here"),
     ("C2", "success in the middle of keyboard-interactive, which does not exist here"),
-    ("R6", "all methods of key exchange hash to the same size"),
     ("F5", "PuTTY's and PKCS#8 files, which are not read here"),
     ("X17", "signals where the command is forced: there are no forced commands yet"),
     ("J2", "names of files: there is no SFTP"),
