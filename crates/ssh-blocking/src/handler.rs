@@ -203,9 +203,10 @@ impl ServerChannel {
     }
 
     fn finish(&self, exit: Exit<'_>) -> Result<(), Error> {
+        // The status first: dbclient 2022.83 closes the channel at EOF, and then looks at no request.
+        self.line.attempt(|channel| channel.exit(exit))?;
         // It may have been said already.
         let _ = self.line.eof();
-        self.line.attempt(|channel| channel.exit(exit))?;
         self.line.close()
     }
 

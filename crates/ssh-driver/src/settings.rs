@@ -179,13 +179,24 @@ mod tests {
     use super::*;
     use crate::cpu::has_aes;
 
-    /// As the options of a driver are.
-    struct Options {
-        settings: Settings,
-    }
+    use options::Options;
 
-    impl Options {
-        settings_methods!();
+    #[expect(
+        unreachable_pub,
+        dead_code,
+        reason = "the methods are those of drivers, where they are public and used"
+    )]
+    mod options {
+        use crate::settings::Settings;
+
+        /// As the options of a driver are.
+        pub(super) struct Options {
+            pub(super) settings: Settings,
+        }
+
+        impl Options {
+            settings_methods!();
+        }
     }
 
     #[test]

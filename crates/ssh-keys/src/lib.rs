@@ -1,5 +1,5 @@
 //! SSH keys as they lie in files, and what is done with them: private keys of OpenSSH, public key
-//! lines, RSA signatures, `known_hosts` and `authorized_keys`.
+//! lines, RSA signatures, `known_hosts`, `authorized_keys` and `moduli`.
 //!
 //! Bytes come in and values go out. Nothing here opens a file, asks a resolver, looks at a clock
 //! or draws a random number of its own: randomness is a
@@ -51,6 +51,7 @@ pub mod authorized_keys;
 mod error;
 pub mod known_hosts;
 mod load;
+pub mod moduli;
 pub mod openssh;
 pub mod pattern;
 mod public;

@@ -13,7 +13,7 @@ use core::fmt;
 use core::time::Duration;
 
 pub use group_exchange::{DhGroup, DhGroupError, GroupExchange};
-pub(crate) use transient_rsa::smallest_transient;
+pub(crate) use transient_rsa::{MAX_TRANSIENT, smallest_transient};
 pub use transient_rsa::{TransientRsaKey, TransientRsaKeyError};
 
 use crate::algorithm::{Algorithms, CipherAlgorithm, Preset, SignatureAlgorithm};
@@ -41,8 +41,8 @@ pub struct TransportConfig {
     /// The groups of `diffie-hellman-group-exchange-*`.
     pub group_exchange: GroupExchange,
     /// How hard it is tried to make compressed packets small, 0 (not at all) to 9, where compression is
-    /// agreed. Default 3: on text it makes packets 5 % larger than 6 does, in half the time, and whoever
-    /// compresses for a fast link is waiting for the processor.
+    /// agreed. Default 3: on text it makes packets 4 % larger than 6 does, in less than half of the time,
+    /// and whoever compresses for a fast link waits for the processor.
     pub compression_level: u8,
     /// Bounds on everything that a peer can push on.
     pub limits: Limits,
@@ -375,8 +375,8 @@ impl Default for Limits {
 /// What a connection holds whatever is asked of it: itself, its configuration, keys, and what a key
 /// exchange computes with.
 const MEMORY_BASE: usize = 14 * 1024;
-/// Before authentication a signature by the largest RSA key is verified, or the lists of KEXINIT are
-/// compared.
+/// Before authentication a signature by the largest RSA key is verified, a power modulo the largest
+/// prime is computed, or the lists of KEXINIT are compared.
 const MEMORY_BASE_BEFORE_AUTH: usize = 24 * 1024;
 
 impl Limits {

@@ -356,11 +356,12 @@ impl WriteHalf {
     }
 
     async fn finish(&self, exit: Exit<'_>) -> Result<(), Error> {
-        // It may have been said already.
-        let _ = self.line.eof();
+        // The status first: dbclient 2022.83 closes the channel at EOF, and then looks at no request.
         self.line
             .attempt(|channel| channel.exit(exit), |_, ()| {})
             .await?;
+        // It may have been said already.
+        let _ = self.line.eof();
         self.line.close()
     }
 }

@@ -4,6 +4,8 @@
 mod lifetimes;
 #[path = "../../ssh-blocking/tests/bodies/loopback.rs"]
 mod loopback;
+#[path = "../../ssh-blocking/tests/bodies/order.rs"]
+mod order;
 
 #[path = "facade/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "other bodies need the rest")]

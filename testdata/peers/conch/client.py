@@ -72,11 +72,15 @@ class Channel(channel.SSHChannel):
     ended = False
 
     def pump(self):
-        while not self.buf and self.taken < len(State.given):
-            piece = State.given[self.taken : self.taken + PIECE]
+        if self.buf or self.ended:
+            return
+        piece = State.given[self.taken : self.taken + PIECE]
+        if piece:
             self.taken += len(piece)
             self.write(piece)
-        if not self.buf and self.taken == len(State.given) and not self.ended:
+            # After whatever has come meanwhile, and what is to be done about it.
+            reactor.callLater(0, self.pump)
+        else:
             self.ended = True
             self.conn.sendEOF(self)
 

@@ -45,10 +45,10 @@ def move(session, stream, channel, given):
     while not channel.eof():
         moved = 0
         if given:
-            status, n = channel.write(bytes(given[:PIECE]))
-            if status != LIBSSH2_ERROR_EAGAIN:
-                given = given[n:]
-                moved += n
+            # It may have to wait, and have taken something all the same.
+            _, n = channel.write(bytes(given[:PIECE]))
+            given = given[n:]
+            moved += n
         elif not told:
             told = channel.send_eof() != LIBSSH2_ERROR_EAGAIN
         for read, out in [(channel.read, sys.stdout), (channel.read_stderr, sys.stderr)]:

@@ -94,7 +94,10 @@ const TERRAPIN_WHY: &str = "Strict key exchange is always offered. Whoever wants
 
 /// What was found in the preset `default`, for the documentation.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Results(Arc<Mutex<Vec<(Role, Vec<Note>)>>>);
+pub(crate) struct Results(Arc<Mutex<Vec<OfRole>>>);
+
+/// What was said of our implementation in this role.
+type OfRole = (Role, Vec<Note>);
 
 impl Results {
     fn add(&self, role: Role, notes: Vec<Note>) {
@@ -164,7 +167,8 @@ fn is_recommended(name: &str) -> bool {
 fn explained(notes: &[Note], offered: &Algorithms) -> Result<(), Failed> {
     for note in notes {
         let by_rule = RULES.iter().any(|rule| rule.is_of(note));
-        if !by_rule && !(note.level == "note" && note.text.starts_with(TERRAPIN)) {
+        let known = note.level == "note" && note.text.starts_with(TERRAPIN);
+        if !by_rule && !known {
             return Err(format!("nothing explains {note:?}").into());
         }
     }

@@ -5,6 +5,8 @@
 mod lifetimes;
 #[path = "../bodies/loopback.rs"]
 mod loopback;
+#[path = "../bodies/order.rs"]
+mod order;
 
 /// What the bodies know of the driver.
 mod driver {

@@ -11,7 +11,7 @@ algorithms! {
         },
         /// ECDSA over NIST P-256 (RFC 5656).
         EcdsaP256 = "ecdsa-sha2-nistp256" {
-            preferred: SignatureAlgorithm::EcdsaSha2Nistp256, standing: Standing::Recommended,
+            preferred: SignatureAlgorithm::EcdsaSha2Nistp256, standing: Standing::Acceptable,
         },
         /// RSA (RFC 4253 section 6.6). As a signature algorithm the same name means SHA-1, which
         /// is not offered.
@@ -42,7 +42,7 @@ algorithms! {
         },
         /// ECDSA over NIST P-256 with SHA-256 (RFC 5656).
         EcdsaSha2Nistp256 = "ecdsa-sha2-nistp256" {
-            key_type: KeyType::EcdsaP256, standing: Standing::Recommended,
+            key_type: KeyType::EcdsaP256, standing: Standing::Acceptable,
         },
         /// RSA PKCS #1 v1.5 with SHA-512 (RFC 8332).
         RsaSha2_512 = "rsa-sha2-512" {

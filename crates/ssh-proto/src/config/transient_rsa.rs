@@ -32,7 +32,7 @@ impl TransientRsaKey {
         let public = PublicKey::new_rsa(Mpint::from_unsigned(e), Mpint::from_unsigned(n))
             .map_err(|_| TransientRsaKeyError)?;
         let (e, n) = public.rsa().ok_or(TransientRsaKeyError)?;
-        if n.bits() > 8192 {
+        if n.bits() > MAX_TRANSIENT {
             return Err(TransientRsaKeyError);
         }
         let private = TransientKey::new(n, Mpint::from_unsigned(d));
@@ -63,6 +63,9 @@ impl fmt::Debug for TransientRsaKey {
         write!(f, "TransientRsaKey({} bits)", self.bits())
     }
 }
+
+/// The largest modulus of K_T that is computed with.
+pub(crate) const MAX_TRANSIENT: usize = 8192;
 
 /// The smallest modulus of K_T for a method with this hash: MINKLEN of RFC 4432 sections 5 and 6.
 pub(crate) const fn smallest_transient(hash: HashAlgorithm) -> usize {

@@ -203,7 +203,7 @@ fn n8_with_every_algorithm_the_error_names_the_slot_and_both_lists() {
                 panic!("{report}");
             };
             assert_eq!((failed.slot, &*failed.theirs), (slot, "x-theirs"));
-            // Ciphers that are MACs too (RFC 5647) stand among these.
+            // Ciphers that are named among the MACs too stand before or behind those.
             assert!(failed.ours.contains(&names(&ours)[n]), "{}", failed.ours);
             assert_eq!(failed.choice, Choice::NothingInCommon);
             let text = report.to_string();

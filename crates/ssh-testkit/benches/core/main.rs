@@ -2,7 +2,7 @@
 //! machine costs on top of what nobody can do without.
 //!
 //! ```text
-//! cargo bench -p ssh-testkit --bench core [-- data [PROTECTION | SIZE]... | handshake | counts | chacha | svg]
+//! cargo bench -p ssh-testkit --bench core [-- data [PROTECTION | SIZE]... | handshake | counts | chacha | zlib [MIB] | svg]
 //! ```
 //!
 //! | word | what it measures |
@@ -11,6 +11,7 @@
 //! | `handshake` | CPU of a login for each role, as a multiple of its operations done bare |
 //! | `counts` | instructions per packet and per login, with `valgrind` |
 //! | `chacha` | what `chacha20-poly1305@openssh.com` can be composed of |
+//! | `zlib` | compression by level and packet size, on texts and on noise |
 //! | `svg` | draws `docs/img/throughput.svg` |
 //!
 //! Without a word: the first three. Times are CPU times of the thread that does the work, and each
@@ -23,6 +24,7 @@ mod counts;
 mod data;
 mod handshake;
 mod pair;
+mod zlib;
 
 use std::env;
 use std::time::Duration;
@@ -46,6 +48,8 @@ fn main() {
         ["counts"] => counts::table(),
         ["count", scenario] => counts::scenario(scenario),
         ["chacha"] => chacha::table(),
+        ["zlib"] => zlib::tables(8),
+        ["zlib", mebibytes] => zlib::tables(mebibytes.parse().unwrap_or(8)),
         ["svg"] => chart::draw(),
         other => eprintln!("core: what is {other:?}?"),
     }

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use ssh_proto::algorithm::{CipherAlgorithm, KexAlgorithm, MacAlgorithm};
+use ssh_proto::algorithm::{CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm};
 use ssh_proto::client::Credential;
 use ssh_proto::config::{HostKey, TransportConfig};
 use ssh_proto::fuzzing;
@@ -114,6 +114,17 @@ impl Setup {
             transport.limits.window = u32::MAX;
             transport.limits.window_total = 1 << 50;
             transport.limits.rekey_bytes = 1 << 50;
+        }
+        self
+    }
+
+    /// Compression at this level from the end of authentication on.
+    pub(crate) fn compressed(mut self, level: u8) -> Self {
+        for transport in [&mut self.client.transport, &mut self.server.transport] {
+            let method = vec![CompressionAlgorithm::ZlibOpenssh];
+            transport.compression_level = level;
+            transport.algorithms.compression_client_to_server = method.clone();
+            transport.algorithms.compression_server_to_client = method;
         }
         self
     }
@@ -279,6 +290,13 @@ impl Ends {
     pub(crate) fn sender(self) -> (Server, ChannelId) {
         let side = self.server.expect("connected");
         (side.peer, side.channel.expect("open"))
+    }
+
+    /// Both, and the channel of the server.
+    pub(crate) fn parts(self) -> (Client, Server, ChannelId) {
+        let client = self.client.expect("connected").peer;
+        let server = self.server.expect("connected");
+        (client, server.peer, server.channel.expect("open"))
     }
 
     /// Has the server send `packets` packets of `data` bytes each.

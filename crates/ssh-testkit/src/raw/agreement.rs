@@ -1,5 +1,5 @@
-//! Key agreement of [`Raw`](super::Raw): every family of methods by hand, on `num-bigint` and
-//! `curve25519-dalek`, from the RFCs and from nothing of ours.
+//! Key agreement of [`Raw`](super::Raw): every family of methods by hand, from the RFCs and from
+//! nothing of ours. Numbers are those of `num-bigint`; what is on curves is in `strings`.
 //!
 //! | family | client | server | RFC |
 //! |---|---|---|---|
@@ -10,50 +10,20 @@
 //!
 //! Which one it is says the negotiation, or the first name of the raw peer's offer before it.
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
 use num_bigint::BigUint;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use ssh_proto::wire::Reader;
 
+use super::strings::{Shared, Strings};
 use super::{mpint, string};
-
-/// The prime of RFC 3526 section 3.
-const GROUP_14: &str = "\
-    FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74\
-    020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437\
-    4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
-    EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF05\
-    98DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB\
-    9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B\
-    E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718\
-    3995497CEA956AE515D2261898FA051015728E5A8AACAA68FFFFFFFFFFFFFFFF";
-
-/// The prime of RFC 3526 section 5.
-const GROUP_16: &str = "\
-    FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74\
-    020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437\
-    4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
-    EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF05\
-    98DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB\
-    9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B\
-    E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718\
-    3995497CEA956AE515D2261898FA051015728E5A8AAAC42DAD33170D04507A33\
-    A85521ABDF1CBA64ECFB850458DBEF0A8AEA71575D060C7DB3970F85A6E1E4C7\
-    ABF5AE8CDB0933D71E8C94E04A25619DCEE3D2261AD2EE6BF12FFA06D98A0864\
-    D87602733EC86A64521F2B18177B200CBBE117577A615D6C770988C0BAD946E2\
-    08E24FA074E5AB3143DB5BFCE0FD108E4B82D120A92108011A723C12A787E6D7\
-    88719A10BDBA5B2699C327186AF4E23C1A946834B6150BDA2583E9CA2AD44CE8\
-    DBBBC2DB04DE8EF92E8EFC141FBECAA6287C59474E6BC05D99B2964FA090C3A2\
-    233BA186515BE7ED1F612970CEE2D7AFB81BDD762170481CD0069127D5B05AA9\
-    93B4EA988D8FDDC186FFB7DC90A6C08F4DF435C934063199FFFFFFFFFFFFFFFF";
 
 /// What the numbers 30 to 34 mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// `curve25519-sha256`.
+    /// All on curves, and the hybrids.
     Curve,
-    /// `diffie-hellman-group14-*` and `diffie-hellman-group16-*`.
+    /// `diffie-hellman-group14-*` and the like.
     Fixed,
     /// `diffie-hellman-group-exchange-*`.
     GroupExchange,
@@ -81,14 +51,17 @@ impl Family {
 pub(super) enum HashName {
     Sha1,
     Sha256,
+    Sha384,
     Sha512,
 }
 
 impl HashName {
     pub(super) fn of(name: &str) -> Self {
+        let name = name.trim_end_matches("@openssh.com");
         match name.rsplit('-').next() {
             Some("sha1") => Self::Sha1,
-            Some("sha512") => Self::Sha512,
+            Some("sha384" | "nistp384") => Self::Sha384,
+            Some("sha512" | "nistp521") => Self::Sha512,
             _ => Self::Sha256,
         }
     }
@@ -97,6 +70,7 @@ impl HashName {
         match self {
             Self::Sha1 => Sha1::digest(bytes).to_vec(),
             Self::Sha256 => Sha256::digest(bytes).to_vec(),
+            Self::Sha384 => Sha384::digest(bytes).to_vec(),
             Self::Sha512 => Sha512::digest(bytes).to_vec(),
         }
     }
@@ -122,20 +96,57 @@ impl Group {
         Self::fixed("diffie-hellman-group14-sha256")
     }
 
-    /// The one that is in the name of a method.
+    /// The one that is in the name of a method (RFC 2409 section 6.2, RFC 3526).
     ///
     /// # Panics
     ///
-    /// If it is another one than 14 or 16.
+    /// If there is none of that name.
     pub fn fixed(name: &str) -> Self {
-        let p = match name.strip_prefix("diffie-hellman-group") {
-            Some(number) if number.starts_with("14-") => GROUP_14,
-            Some(number) if number.starts_with("16-") => GROUP_16,
-            _ => panic!("{name} is not known here"),
+        let number = name.strip_prefix("diffie-hellman-group");
+        let number = number.and_then(|number| number.split('-').next());
+        let (bits, c) = match number {
+            Some("1") => (1024, 129_093),
+            Some("14") => (2048, 124_476),
+            Some("15") => (3072, 1_690_314),
+            Some("16") => (4096, 240_904),
+            Some("17") => (6144, 929_484),
+            Some("18") => (8192, 4_743_158),
+            _ => panic!("{name} has no group"),
         };
-        let p = BigUint::parse_bytes(p.as_bytes(), 16);
-        Self::new(p.expect("digits"), 2)
+        Self::new(prime(bits, c), 2)
     }
+}
+
+impl Group {
+    fn power(&self, base: &BigUint, secret: &[u8; 32]) -> Vec<u8> {
+        let x = BigUint::from_bytes_be(secret);
+        base.modpow(&x, &self.p).to_bytes_be()
+    }
+}
+
+/// `2^n - 2^(n-64) - 1 + 2^64 * (floor(2^(n-130) * pi) + c)`
+fn prime(n: u32, c: u32) -> BigUint {
+    let two = |power: u32| BigUint::from(1_u8) << power;
+    two(n) - two(n - 64) - 1_u8 + (pi(n - 130) + c) * two(64)
+}
+
+/// `floor(2^n * pi)`, by Machin's formula.
+fn pi(n: u32) -> BigUint {
+    let arctan = |x: u32| {
+        let mut term = (BigUint::from(1_u8) << (n + 64)) / x;
+        let (mut plus, mut minus) = (BigUint::ZERO, BigUint::ZERO);
+        for k in (1_u32..).step_by(4) {
+            if term == BigUint::ZERO {
+                break;
+            }
+            plus += &term / k;
+            term /= x * x;
+            minus += &term / (k + 2);
+            term /= x * x;
+        }
+        plus - minus
+    };
+    (arctan(5) * 16_u8 - arctan(239) * 4_u8) >> 64_u32
 }
 
 /// A key of RSA: modulus, public and private exponent.
@@ -163,60 +174,60 @@ pub(super) struct Agreement {
     pub(super) encrypted: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// The public value that belongs to a secret: 32 bytes, or a magnitude.
-pub(super) fn public(group: Option<&Group>, secret: &[u8; 32]) -> Vec<u8> {
-    match group {
-        None => MontgomeryPoint::mul_base_clamped(*secret)
-            .to_bytes()
-            .to_vec(),
-        Some(group) => {
-            let x = BigUint::from_bytes_be(secret);
-            group.g.modpow(&x, &group.p).to_bytes_be()
-        }
-    }
+/// Where a method computes.
+pub(super) enum Place {
+    Strings(Strings),
+    Group(Group),
 }
 
-/// K.
-pub(super) fn shared(group: Option<&Group>, secret: &[u8; 32], theirs: &[u8]) -> Vec<u8> {
-    match group {
-        None => {
-            let theirs: [u8; 32] = theirs.try_into().expect("a point");
-            MontgomeryPoint(theirs)
-                .mul_clamped(*secret)
-                .to_bytes()
-                .to_vec()
-        }
-        Some(group) => {
-            let (y, x) = (
-                BigUint::from_bytes_be(theirs),
-                BigUint::from_bytes_be(secret),
-            );
-            y.modpow(&x, &group.p).to_bytes_be()
+impl Place {
+    /// What a client sends.
+    pub(super) fn init(&self, secret: &[u8; 32]) -> Vec<u8> {
+        match self {
+            Self::Strings(strings) => strings.init(secret),
+            Self::Group(group) => group.power(&group.g, secret),
         }
     }
-}
 
-/// What H covers between K_S and K (RFC 4253 section 8, RFC 4419 section 3, RFC 5656 section 4).
-pub(super) fn values(
-    group: Option<&Group>,
-    asked: Option<[u32; 3]>,
-    client: &[u8],
-    server: &[u8],
-) -> Vec<u8> {
-    let mut out = Vec::new();
-    if let (Some(asked), Some(group)) = (asked, group) {
-        out.extend(asked.iter().flat_map(|bits| bits.to_be_bytes()));
-        mpint(&mut out, &group.p.to_bytes_be());
-        mpint(&mut out, &group.g.to_bytes_be());
-    }
-    for value in [client, server] {
-        if group.is_some() {
-            mpint(&mut out, value);
-        } else {
-            string(&mut out, value);
+    /// What a server sends, and K.
+    pub(super) fn reply(&self, secret: &[u8; 32], theirs: &[u8]) -> (Vec<u8>, Shared) {
+        match self {
+            Self::Strings(strings) => strings.reply(secret, theirs),
+            Self::Group(_) => (self.init(secret), self.finish(secret, theirs)),
         }
     }
-    out
+
+    /// K of a client.
+    pub(super) fn finish(&self, secret: &[u8; 32], theirs: &[u8]) -> Shared {
+        match self {
+            Self::Strings(strings) => strings.finish(secret, theirs),
+            Self::Group(group) => Shared {
+                k: group.power(&BigUint::from_bytes_be(theirs), secret),
+                parts: Vec::new(),
+            },
+        }
+    }
+
+    /// What H covers between K_S and K (RFC 4253 section 8, RFC 4419 section 3, RFC 5656 section 4).
+    pub(super) fn values(&self, asked: Option<[u32; 3]>, client: &[u8], server: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Strings(_) => {
+                string(&mut out, client);
+                string(&mut out, server);
+            }
+            Self::Group(group) => {
+                if let Some(asked) = asked {
+                    out.extend(asked.iter().flat_map(|bits| bits.to_be_bytes()));
+                    mpint(&mut out, &group.p.to_bytes_be());
+                    mpint(&mut out, &group.g.to_bytes_be());
+                }
+                mpint(&mut out, client);
+                mpint(&mut out, server);
+            }
+        }
+        out
+    }
 }
 
 /// The blob of a public RSA key (RFC 4253 section 6.6).

@@ -18,8 +18,9 @@ mod meddler;
 mod middle;
 mod packet;
 mod packing;
+mod strings;
 
-use agreement::{Agreement, HashName};
+use agreement::{Agreement, HashName, Place};
 pub use agreement::{Family, Group, RsaNumbers, rsa_blob};
 pub use bench::{Bench, Seen, Stage, Subject, with_seed};
 pub use duel::{Duel, Fighter};
@@ -34,6 +35,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use ssh_proto::Role;
 use ssh_proto::message::{KexInit, NewKeys, Wire, number};
 use ssh_proto::wire::{NameList, Reader, Sink};
+pub use strings::Strings;
 
 /// The seed of the host key of a raw server.
 const HOST_KEY: [u8; 32] = [1; 32];
@@ -135,6 +137,8 @@ pub struct Raw {
     pub meddler: Option<Meddler>,
     /// K and what was derived from it by the letters A to F, of each exchange so far.
     pub secrets: Vec<Vec<u8>>,
+    /// What each K of a hybrid was made of.
+    pub parts: Vec<Vec<u8>>,
     /// Changes what a server's reply says, after it was signed.
     pub edit: Option<Edit>,
     /// How a compressed packet ends.
@@ -175,6 +179,7 @@ impl Raw {
             lies: false,
             meddler: None,
             secrets: Vec::new(),
+            parts: Vec::new(),
             edit: None,
             flush: FlushCompress::Partial,
             packing: Packing::new(),
@@ -207,7 +212,7 @@ impl Raw {
     }
 
     /// The first of the client's names that is also the server's, once both are known.
-    fn method_name(&self) -> String {
+    pub fn method_name(&self) -> String {
         let names = |payload: &[u8]| -> Vec<String> {
             let kexinit = KexInit::decode(payload).expect("KEXINIT");
             kexinit.kex_algorithms.iter().map(str::to_owned).collect()
@@ -411,11 +416,13 @@ impl Raw {
             Some(marker(&self.our_kexinit, self.role) && marker(theirs, self.role.peer()));
     }
 
-    /// The group of the exchange that is going on; none on the curve.
-    fn its_group(&self) -> Option<Group> {
-        match self.family() {
-            Family::Fixed => Some(Group::fixed(&self.method_name())),
-            _ => self.agreement.group.clone(),
+    /// Where the exchange that is going on computes.
+    fn place(&self) -> Place {
+        let name = self.method_name();
+        match (self.family(), &self.agreement.group) {
+            (Family::Fixed, _) => Place::Group(Group::fixed(&name)),
+            (_, Some(group)) => Place::Group(group.clone()),
+            _ => Place::Strings(Strings::of(&name)),
         }
     }
 
@@ -444,7 +451,7 @@ impl Raw {
     }
 
     fn init(&mut self, number: u8) {
-        let ours = agreement::public(self.its_group().as_ref(), &self.secret);
+        let ours = self.place().init(&self.secret);
         let mut payload = vec![number];
         self.put_value(&mut payload, &ours);
         self.payload(&payload);
@@ -453,12 +460,12 @@ impl Raw {
     fn reply(&mut self, number: u8) {
         self.secret = [0x77; 32];
         let theirs = self.agreement.theirs.clone().expect("INIT has come");
-        let group = self.its_group();
-        let ours = agreement::public(group.as_ref(), &self.secret);
+        let place = self.place();
+        let (ours, shared) = place.reply(&self.secret, &theirs);
         let blob = self.host_key_blob();
-        let middle = agreement::values(group.as_ref(), self.agreement.asked, &theirs, &ours);
-        let k = agreement::shared(group.as_ref(), &self.secret, &theirs);
-        let hash = self.derive(&blob, &middle, &k);
+        let middle = place.values(self.agreement.asked, &theirs, &ours);
+        self.parts.extend(shared.parts);
+        let hash = self.derive(&blob, &middle, &shared.k);
         let mut server_public = Vec::new();
         self.put_value(&mut server_public, &ours);
         let mut reply = Reply {
@@ -555,12 +562,12 @@ impl Raw {
             (Role::Client, ..) => {
                 let host_key = r.string().expect("a key").to_vec();
                 let theirs = value(&mut r);
-                let group = self.its_group();
-                let ours = agreement::public(group.as_ref(), &self.secret);
-                let asked = self.agreement.asked;
-                let middle = agreement::values(group.as_ref(), asked, &ours, &theirs);
-                let k = agreement::shared(group.as_ref(), &self.secret, &theirs);
-                let hash = self.derive(&host_key, &middle, &k);
+                let place = self.place();
+                let ours = place.init(&self.secret);
+                let middle = place.values(self.agreement.asked, &ours, &theirs);
+                let shared = place.finish(&self.secret, &theirs);
+                self.parts.extend(shared.parts);
+                let hash = self.derive(&host_key, &middle, &shared.k);
                 verify(&host_key, r.string().expect("a signature"), &hash);
             }
         }
@@ -575,7 +582,11 @@ impl Raw {
             Role::Server => (&their_line, &self.line, &their_kexinit, &self.our_kexinit),
         };
         let mut k = Vec::new();
-        mpint(&mut k, shared);
+        if self.family() == Family::Curve && Strings::of(&self.method_name()).is_hybrid() {
+            string(&mut k, shared);
+        } else {
+            mpint(&mut k, shared);
+        }
         let mut all = Vec::new();
         for part in [v_c, v_s, i_c, i_s] {
             string(&mut all, part);

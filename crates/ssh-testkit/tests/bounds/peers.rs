@@ -1,17 +1,19 @@
 //! The worst that a peer may do, or try to, as far as memory goes. Each leaves the connection at
 //! its worst: what is freed later was there at the peak.
 
+use num_bigint::BigUint;
 use ssh_proto::Role;
 use ssh_proto::Wants;
-use ssh_proto::algorithm::CompressionAlgorithm;
+use ssh_proto::algorithm::{CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::config::Limits;
 use ssh_proto::message::{
     AuthMethod, ChannelData, ChannelOpen, ChannelOpenType, ChannelRequest, ChannelRequestType,
     DebugMessage, ExtInfo, Extension, GlobalRequest, GlobalRequestType, Ignore, List, Ping,
     UserauthBanner, UserauthRequest, Wire,
 };
-use ssh_testkit::raw::{Stage, key_blob};
+use ssh_testkit::raw::{Group, Stage, key_blob};
 use ssh_testkit::rng::SeededRandom;
+use ssh_testkit::sim::{rsa_numbers, transient_rsa};
 
 use super::victim::{Decides, Victim};
 
@@ -34,6 +36,26 @@ impl Setup<'_> {
 
     fn fresh<P: Decides>(&self) -> Victim<P> {
         Victim::compressed(|limits| *limits = self.limits.clone(), self.compression)
+    }
+
+    /// One that exchanges keys by this method, with the largest numbers that there may be.
+    fn speaking<P: Decides>(&self, kex: KexAlgorithm) -> Victim<P> {
+        // It outlives the connections of a server.
+        let _ = transient_rsa();
+        let mut v: Victim<P> = Victim::with(|| {
+            let mut config = P::speaking(kex);
+            let transport = P::transport(&mut config);
+            transport.limits = self.limits.clone();
+            transport.group_exchange.preferred = 8192;
+            config
+        });
+        let names = &mut v.raw.offer.lists[0];
+        *names = names.replace("curve25519-sha256", kex.name());
+        let largest = (BigUint::from(1_u8) << 8192_u32) - 1_u8;
+        v.raw.asks = [8192; 3];
+        v.raw.group = Group::new(largest, 3);
+        v.raw.rsa = Some(rsa_numbers());
+        v
     }
 }
 
@@ -101,6 +123,18 @@ pub(crate) fn before_auth<P: Decides>() -> Vec<Hostile<P>> {
                 assert!(v.app.ended.is_none(), "{:?}", v.app.ended);
                 v
             },
+        },
+        Hostile {
+            name: "K9: the largest KEXINIT, then the largest group",
+            act: |s| in_the_largest(s.speaking(CHOSEN), s),
+        },
+        Hostile {
+            name: "K9: the same, of a method with that group in its name",
+            act: |s| in_the_largest(s.speaking(FIXED), s),
+        },
+        Hostile {
+            name: "K9: the same, with a secret that is encrypted by RSA",
+            act: |s| in_the_largest(s.speaking(RSA), s),
         },
         Hostile {
             name: "half a packet in clear",
@@ -230,6 +264,22 @@ pub(crate) fn before_auth<P: Decides>() -> Vec<Hostile<P>> {
     peers
 }
 
+const CHOSEN: KexAlgorithm = KexAlgorithm::DiffieHellmanGroupExchangeSha256;
+const FIXED: KexAlgorithm = KexAlgorithm::DiffieHellmanGroup18Sha512;
+const RSA: KexAlgorithm = KexAlgorithm::Rsa2048Sha256;
+
+/// Keys are exchanged, behind a KEXINIT of which nothing is read.
+fn in_the_largest<P: Decides>(v: Victim<P>, s: &Setup<'_>) -> Victim<P> {
+    let mut v = v.up_to(Stage::KexInit);
+    v.raw.offer.lists = lists(&v.raw.offer.lists, s.limits.packet_before_auth - 1000);
+    v.raw.kexinit();
+    v.deliver();
+    v.agree();
+    assert!(v.raw.has_agreed(), "{:?}", v.app.ended);
+    assert!(v.app.ended.is_none(), "{:?}", v.app.ended);
+    v
+}
+
 /// Name-lists of `size` bytes together, each with the names that are there in front.
 fn lists(proper: &[String; 10], size: usize) -> [String; 10] {
     let mut n = 0_u64;
@@ -343,6 +393,23 @@ pub(crate) fn after_auth<P: Decides>() -> Vec<Hostile<P>> {
                 v.deliver();
                 v.raw.method();
                 v.deliver();
+                v.raw.newkeys();
+                v.deliver();
+                assert!(v.app.ended.is_none(), "{:?}", v.app.ended);
+                v
+            },
+        },
+        Hostile {
+            name: "the same, in the largest group",
+            act: |s| {
+                let mut v = s.speaking::<P>(CHOSEN).up_to(Stage::Connected);
+                fill(&mut v, s);
+                v.act(|peer, _| peer.rekey().expect("connected"));
+                hold(&mut v, s);
+                v.raw.offer.lists = lists(&v.raw.offer.lists, s.limits.packet_before_auth - 1000);
+                v.raw.kexinit();
+                v.deliver();
+                v.agree();
                 v.raw.newkeys();
                 v.deliver();
                 assert!(v.app.ended.is_none(), "{:?}", v.app.ended);

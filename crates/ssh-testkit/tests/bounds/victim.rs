@@ -142,20 +142,26 @@ impl<P: Decides> Victim<P> {
         set: impl FnOnce(&mut Limits),
         compression: CompressionAlgorithm,
     ) -> Self {
-        let mut meter = Meter::default();
-        let peer = meter.run(|| {
+        let mut victim = Self::with(|| {
             let mut config = P::config();
             let transport = P::transport(&mut config);
             set(&mut transport.limits);
             let algorithms = &mut transport.algorithms;
             algorithms.compression_client_to_server = vec![compression];
             algorithms.compression_server_to_client = vec![compression];
-            Box::new(P::make(config))
+            config
         });
-        let mut raw = Raw::new(P::ROLE.peer(), true);
         for slot in [6, 7] {
-            raw.offer.lists[slot] = compression.name().to_owned();
+            victim.raw.offer.lists[slot] = compression.name().to_owned();
         }
+        victim
+    }
+
+    /// With other settings, which are its own.
+    pub(crate) fn with(config: impl FnOnce() -> P::Config) -> Self {
+        let mut meter = Meter::default();
+        let peer = meter.run(|| Box::new(P::make(config())));
+        let raw = Raw::new(P::ROLE.peer(), true);
         Self {
             meter,
             raw,
@@ -183,8 +189,22 @@ impl<P: Decides> Victim<P> {
             }
             self.proper(step);
             self.deliver();
+            if step == Stage::Method {
+                self.agree();
+            }
         }
         self
+    }
+
+    /// The rest of the messages of the method, until the secret is known.
+    pub(crate) fn agree(&mut self) {
+        for _ in 0..3 {
+            if self.raw.has_agreed() || self.app.ended.is_some() {
+                return;
+            }
+            self.raw.method();
+            self.deliver();
+        }
     }
 
     fn proper(&mut self, stage: Stage) {

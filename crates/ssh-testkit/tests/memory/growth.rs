@@ -1,12 +1,13 @@
 //! What a peer may repeat without end leaves nothing behind: rows X8, X10, X11, R1 and D1.
 
+use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::message::{
     ChannelOpen, ChannelOpenFailure, ChannelOpenFailureReason, ChannelOpenType, ChannelRequest,
     ChannelRequestType, GlobalRequest, GlobalRequestType, Wire,
 };
 use ssh_proto::{ChannelEvent, Client, Instant, RecvBuf, Role, Server, ServerEvent, Wants};
 use ssh_testkit::alloc::{Usage, measure};
-use ssh_testkit::raw::{Bench, Raw, Stage, Subject};
+use ssh_testkit::raw::{Bench, Family, Raw, Stage, Subject};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::server_config;
 
@@ -320,4 +321,46 @@ fn d1_a_thousand_strangers_at_their_worst_hold_little_memory_each() {
     let most = most.expect("a thousand");
     println!("{most} bytes each, at most");
     assert!(most <= 128 * 1024, "{most}");
+}
+
+/// A key exchange that fails at its mathematics, or at its signature, as often as a stranger likes
+/// (CVE-2025-8277).
+fn fails<P: Subject>(kex: KexAlgorithm, times: usize) {
+    let attempt = |n: usize| {
+        let mut bench = Bench::<P>::speaking(kex, true).up_to(Stage::Method);
+        let gex = Family::of(kex.name()) == Family::GroupExchange;
+        if gex {
+            bench.proper(Stage::Method);
+            bench.turn();
+        }
+        let first = if gex { 32 } else { 30 };
+        let value: &[u8] = if n.is_multiple_of(2) {
+            b"\0\0\0\x01\x01"
+        } else {
+            b"\0\0\0\x02\0\x01"
+        };
+        if P::ROLE == Role::Server {
+            bench.send(&[&[first][..], value].concat());
+        } else {
+            bench.raw.lies = true;
+            bench.proper(Stage::Method);
+            bench.turn();
+        }
+        assert!(bench.error().is_some());
+    };
+    (0..20).for_each(attempt);
+    let ((), usage) = measure(|| (0..times).for_each(attempt));
+    assert_eq!(usage.live, 0, "{kex}: {usage:?}");
+}
+
+#[test]
+fn k9_a_thousand_key_exchanges_that_fail_leave_nothing_behind() {
+    for kex in [
+        KexAlgorithm::Curve25519Sha256,
+        KexAlgorithm::DiffieHellmanGroup14Sha256,
+        KexAlgorithm::DiffieHellmanGroupExchangeSha256,
+    ] {
+        fails::<Server>(kex, 1000);
+        fails::<Client>(kex, 200);
+    }
 }

@@ -28,7 +28,7 @@ use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::wire::{Reader, Sink};
 use ssh_proto::{Client, Instant, Peer, RecvBuf, Role, Server, Wants};
 use ssh_testkit::alloc::{Left, Watch, left_behind, unwatched, watch};
-use ssh_testkit::raw::{Family, Group, Raw, key_blob, sign};
+use ssh_testkit::raw::{Family, Group, Raw, Strings, key_blob, sign};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{rsa_numbers, transient_rsa};
 
@@ -305,7 +305,9 @@ impl<P: Subject> Run<P> {
             let given_out = given.lock().unwrap().clone();
             let secrets = Secrets {
                 derived: raw.secrets.clone(),
+                parts: raw.parts.clone(),
                 exponents: exponents(&raw, &given_out),
+                ephemeral: ephemeral(&raw, &given_out),
                 given: given_out,
             };
             drop((raw, given));
@@ -317,8 +319,12 @@ impl<P: Subject> Run<P> {
 struct Secrets {
     /// Of two exchanges K and six keys.
     derived: Vec<Vec<u8>>,
+    /// What K of a hybrid was made of.
+    parts: Vec<Vec<u8>>,
     /// The exponents of Diffie-Hellman, big-endian.
     exponents: Vec<[u8; 32]>,
+    /// What was drawn for the private keys on curves and of KEMs, and short polynomials of sntrup761.
+    ephemeral: Vec<Vec<u8>>,
     /// By the source of randomness.
     given: Vec<[u8; 32]>,
 }
@@ -342,27 +348,123 @@ fn exponents(raw: &Raw, given: &[[u8; 32]]) -> Vec<[u8; 32]> {
         }
         BigUint::from_bytes_be(r.mpint().unwrap().as_unsigned())
     });
+    // A server that chooses a group has drawn 8 bytes for that.
+    let before = if number == 33 { 8 } else { 0 };
+    let mut all = Vec::new();
+    for (value, drawn) in values.zip(drawn(given, before + 32)) {
+        let exponent: [u8; 32] = drawn[before..].try_into().unwrap();
+        let x = BigUint::from_bytes_be(&exponent);
+        assert_eq!(group.g.modpow(&x, &group.p), value, "not the exponent");
+        all.push(exponent);
+    }
+    all
+}
+
+/// The first so many bytes of what each exchange draws for ephemeral keys, from what the source of
+/// randomness gave, as it is described in `ssh_proto::random`.
+fn drawn(given: &[[u8; 32]], bytes: usize) -> impl Iterator<Item = Vec<u8>> {
     let hmac = |key: &[u8; 32], input: &[u8]| -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         mac.update(input);
         mac.finalize().into_bytes().into()
     };
     let mut key = hmac(&given[0], b"kex");
-    let mut all = Vec::new();
-    for (value, fresh) in values.zip(&given[1..]) {
+    given[1..].iter().map(move |fresh| {
         key = hmac(&key, fresh);
-        let mut output = [0; 128];
-        ctr::Ctr128BE::<aes::Aes256>::new(&key.into(), &[0; 16].into())
-            .apply_keystream(&mut output);
-        key = *output.first_chunk().unwrap();
-        // A server that chooses a group has drawn 8 bytes for that.
-        let before = if number == 33 { 8 } else { 0 };
-        let exponent: [u8; 32] = output[32 + before..][..32].try_into().unwrap();
-        let x = BigUint::from_bytes_be(&exponent);
-        assert_eq!(group.g.modpow(&x, &group.p), value, "not the exponent");
-        all.push(exponent);
+        let mut all = Vec::new();
+        while all.len() < bytes {
+            let mut output = [0; 128];
+            ctr::Ctr128BE::<aes::Aes256>::new(&key.into(), &[0; 16].into())
+                .apply_keystream(&mut output);
+            key = *output.first_chunk().unwrap();
+            all.extend_from_slice(&output[32..]);
+        }
+        all.truncate(bytes);
+        all
+    })
+}
+
+/// What this side's private keys on curves and of KEMs were made of, compared with the public values
+/// that came of it.
+fn ephemeral(raw: &Raw, given: &[[u8; 32]]) -> Vec<Vec<u8>> {
+    if raw.family() != Family::Curve {
+        return Vec::new();
+    }
+    let name = raw.method_name();
+    let method = Strings::of(&name);
+    let scalar_len = method.scalar_len();
+    let is_client = raw.role == Role::Server;
+    // Four bytes for each coefficient.
+    const NOISE: usize = 4 * 761;
+    let kem = match (name.starts_with("sntrup761"), is_client) {
+        _ if !method.is_hybrid() => 0,
+        (true, true) => 2 * NOISE + 191,
+        (true, false) => NOISE,
+        (false, true) => 64,
+        (false, false) => 32,
+    };
+    let values = raw
+        .got
+        .iter()
+        .filter(|payload| matches!(payload[0], 30 | 31));
+    let mut all = Vec::new();
+    for (payload, drawn) in values.zip(drawn(given, kem + scalar_len)) {
+        let mut r = Reader::new(&payload[1..]);
+        if !is_client {
+            r.string().unwrap();
+        }
+        let value = r.string().unwrap();
+        // A client makes the key of the KEM first, a server encapsulates last.
+        let (kem, scalar) = if is_client {
+            drawn.split_at(kem)
+        } else {
+            let (scalar, kem) = drawn.split_at(scalar_len);
+            (kem, scalar)
+        };
+        let public = &value[value.len() - method.curve_len()..];
+        assert_eq!(method.public(scalar), public, "not the scalar");
+        all.extend(either_way(scalar));
+        match kem.len() {
+            0..=64 => all.extend(kem.chunks(32).map(<[u8]>::to_vec)),
+            // g, f and rho; or r.
+            _ => {
+                let g = if is_client { NOISE } else { 0 };
+                let (short, rho) = kem[g..].split_at(NOISE);
+                all.extend(
+                    [
+                        &kem[..PART],
+                        &short[..PART],
+                        &short_polynomial(short)[..PART],
+                    ]
+                    .map(<[u8]>::to_vec),
+                );
+                all.extend(rho.chunks(PART).take(1).map(<[u8]>::to_vec));
+            }
+        }
     }
     all
+}
+
+/// The short polynomial of sntrup761 that is made of this noise, a byte for each coefficient.
+fn short_polynomial(noise: &[u8]) -> Vec<u8> {
+    let words = noise
+        .chunks(4)
+        .map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+    let mut tagged: Vec<u32> = words
+        .enumerate()
+        .map(|(i, word)| if i < 286 { word & !1 } else { word & !2 | 1 })
+        .collect();
+    tagged.sort_unstable();
+    tagged
+        .iter()
+        .map(|word| (word & 3).wrapping_sub(1) as u8)
+        .collect()
+}
+
+/// As it is written, and as its words lie.
+fn either_way(secret: &[u8]) -> [Vec<u8>; 2] {
+    let secret = &secret[secret.len().saturating_sub(64)..];
+    [secret.to_vec(), secret.iter().rev().copied().collect()]
 }
 
 fn session<P: Subject>(terms: Terms, shown: Shown, count: usize) -> Secrets {
@@ -408,8 +510,11 @@ fn forms(number: &[u8], modulus: &BigUint) -> Vec<Vec<u8>> {
 fn patterns(kex: KexAlgorithm, secrets: &Secrets) -> Vec<Vec<u8>> {
     let family = Family::of(kex.name());
     if family == Family::Curve {
-        let given = secrets.given.iter().map(|secret| secret.to_vec());
-        return secrets.derived.iter().cloned().chain(given).collect();
+        let mut all: Vec<Vec<u8>> = secrets.given.iter().map(|secret| secret.to_vec()).collect();
+        let derived = secrets.derived.iter().chain(&secrets.parts);
+        all.extend(derived.flat_map(|secret| either_way(secret)));
+        all.extend(secrets.ephemeral.iter().cloned());
+        return all;
     }
     let rsa = rsa_numbers();
     let modulus = if family == Family::Rsa {
@@ -493,6 +598,25 @@ fn q3_diffie_hellman_leaves_no_secret_in_freed_memory() {
     }
 }
 
+/// K, what it is made of, scalars, the seeds of ML-KEM, and of sntrup761 f, r and rho. Within a curve's
+/// and a KEM's arithmetic numbers have other forms, and those are not looked for.
+#[test]
+fn q3_curves_and_hybrids_leave_no_secret_in_freed_memory() {
+    for kex in [
+        KexAlgorithm::EcdhSha2Nistp256,
+        KexAlgorithm::EcdhSha2Nistp384,
+        KexAlgorithm::EcdhSha2Nistp521,
+        KexAlgorithm::Curve448Sha512,
+        KexAlgorithm::Mlkem768X25519Sha256,
+        KexAlgorithm::Mlkem768Nistp256Sha256,
+        KexAlgorithm::Mlkem1024Nistp384Sha384,
+        KexAlgorithm::Sntrup761X25519Sha512,
+    ] {
+        q3::<Client>(Terms::kex(kex), &[Shown::Password]);
+        q3::<Server>(Terms::kex(kex), &[Shown::Password]);
+    }
+}
+
 #[test]
 fn q3_rsa_key_exchange_leaves_no_secret_in_freed_memory() {
     let terms = Terms::kex(KexAlgorithm::Rsa2048Sha256);
@@ -515,7 +639,11 @@ fn q3_windows_of_compression_leave_no_secret_in_freed_memory() {
 #[test]
 fn q3_a_copy_that_is_not_wiped_is_found() {
     let _alone = alone();
-    for kex in [CURVE, KexAlgorithm::DiffieHellmanGroup14Sha256] {
+    for kex in [
+        CURVE,
+        KexAlgorithm::Sntrup761X25519Sha512,
+        KexAlgorithm::DiffieHellmanGroup14Sha256,
+    ] {
         let count = steps::<Client>(kex).len();
         let secrets = unwatched(|| session::<Client>(Terms::kex(kex), Shown::Password, count));
         let watch = all(kex, &secrets);

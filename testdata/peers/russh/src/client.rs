@@ -45,6 +45,7 @@ pub(crate) async fn run(options: Options) -> Result<u8, Failure> {
     let config = client::Config {
         preferred,
         limits: crate::limits(&options)?,
+        channel_buffer_size: crate::CHANNEL_BUFFER,
         ..Default::default()
     };
     let known = Known(interop::blobs(options.one("known-hosts")?)?);

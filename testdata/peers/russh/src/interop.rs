@@ -13,6 +13,10 @@ use std::time::Duration;
 use interop::{Failure, Options};
 use russh::{Limits, Preferred, cipher, compression, kex, mac};
 
+/// Messages of a channel that may wait to be read: more than there are in a test. When as many wait,
+/// russh 0.65 stops to read, also when it waits for the answer to its own KEXINIT behind them.
+const CHANNEL_BUFFER: usize = 1_000;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let role = arguments.next();

@@ -153,6 +153,7 @@ pub(crate) async fn run(options: Options) -> Result<u8, Failure> {
         keys: keys.collect::<Result<_, _>>()?,
         preferred,
         limits: crate::limits(&options)?,
+        channel_buffer_size: crate::CHANNEL_BUFFER,
         auth_rejection_time: Duration::ZERO,
         ..Default::default()
     });

@@ -1,11 +1,14 @@
 //! The client.
 
+use std::cell::Cell;
 use std::io::Write as _;
+use std::rc::Rc;
 
 use embedded_io_async::{Read, Write};
 use sunset::{CliEvent, CliSessionExit};
 use sunset_async::{ChanIn, ChanInOut, ProgressHolder, SSHClient};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use crate::interop::{self, Failure, Options};
 
@@ -14,7 +17,7 @@ struct Session {
     options: Options,
     given: Vec<u8>,
     known: Vec<String>,
-    status: Option<u32>,
+    status: Rc<Cell<Option<u32>>>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<u8, Failure> {
@@ -25,28 +28,37 @@ pub(crate) async fn run(options: Options) -> Result<u8, Failure> {
     let client: &'static SSHClient<'static> = Box::leak(Box::new(SSHClient::new_owned()));
     let running =
         tokio::task::spawn_local(async move { client.run_tokio(&mut reader, &mut writer).await });
+    let status = Rc::new(Cell::new(None));
+    let (transferred, transfer) = oneshot::channel();
     let mut session = Session {
         known: interop::blobs(options.one("known-hosts")?)?,
         given: interop::given()?,
         options,
-        status: None,
+        status: status.clone(),
     };
+    // The status comes before the channel is closed, which ends the transfer; after that there may be
+    // no event any more.
     tokio::select! {
         ended = running => ended??,
-        ended = session.events(client) => ended?,
+        ended = session.events(client, transferred) => ended?,
+        Ok(ended) = transfer => ended?,
     }
-    match session.status {
+    match status.get() {
         Some(status) => Ok(u8::try_from(status)?),
         None => Err("no status".into()),
     }
 }
 
 impl Session {
-    /// Answers until the channel is closed.
-    async fn events(&mut self, client: &'static SSHClient<'static>) -> Result<(), Failure> {
+    /// Answers until the connection ends.
+    async fn events(
+        &mut self,
+        client: &'static SSHClient<'static>,
+        transferred: oneshot::Sender<Result<(), Failure>>,
+    ) -> Result<(), Failure> {
         let mut key = Some(crate::load(self.options.one("key")?)?);
         let mut channel = None;
-        let mut transfer = None;
+        let mut transferred = Some(transferred);
         loop {
             let (mut let_in, mut opened) = (false, false);
             let mut holder = ProgressHolder::new();
@@ -71,7 +83,7 @@ impl Session {
                     opened = true;
                 }
                 CliEvent::SessionExit(CliSessionExit::Status(status)) => {
-                    self.status = Some(status);
+                    self.status.set(Some(status));
                 }
                 CliEvent::Defunct => return Ok(()),
                 _ => {}
@@ -84,14 +96,11 @@ impl Session {
             if opened {
                 let (channel, stderr) = channel.take().ok_or("no channel")?;
                 let given = std::mem::take(&mut self.given);
-                transfer = Some(tokio::task::spawn_local(move_data(channel, stderr, given)));
-            }
-            // The status comes before the channel is closed, after which there is nothing to wait for.
-            if self.status.is_some() && transfer.as_ref().is_some_and(|task| task.is_finished()) {
-                return match transfer.take() {
-                    Some(task) => task.await?,
-                    None => Ok(()),
-                };
+                let transferred = transferred.take().ok_or("a second session")?;
+                tokio::task::spawn_local(async move {
+                    // Nobody is there any more when the connection has ended first.
+                    let _ = transferred.send(move_data(channel, stderr, given).await);
+                });
             }
         }
     }
@@ -118,6 +127,8 @@ async fn move_data(
     }
     std::io::stdout().flush()?;
     errors.await??;
+    // The status may come after the end of the output, and comes before this.
+    channel.until_closed().await?;
     sending.abort();
     Ok(())
 }

@@ -185,6 +185,8 @@ pub(crate) fn same<T: PartialEq + fmt::Debug>(
 pub(crate) enum Outcome {
     Works,
     NotOffered,
+    /// Offered, and done wrong: [`Column::fault`].
+    PeerFails,
     Failed,
 }
 
@@ -193,6 +195,7 @@ impl Outcome {
         match self {
             Self::Works => "ok",
             Self::NotOffered => "-",
+            Self::PeerFails => "its fault",
             Self::Failed => "FAILED",
         }
     }
@@ -224,10 +227,15 @@ impl Results {
                 Some(true) | None => attempt(row),
             };
             let may_lack = offered != Some(true) && !offers::must_have(column, row);
-            let outcome = match result {
-                Ok(()) => Outcome::Works,
-                Err(Trouble::NotOffered(_)) if may_lack => Outcome::NotOffered,
-                Err(trouble) => {
+            let outcome = match (result, column.fault(row)) {
+                (Ok(()), None) => Outcome::Works,
+                (Ok(()), Some(fault)) => {
+                    failures.push(format!("{row} works, although {fault}"));
+                    Outcome::Failed
+                }
+                (Err(Trouble::NotOffered(_)), _) if may_lack => Outcome::NotOffered,
+                (Err(_), Some(_)) => Outcome::PeerFails,
+                (Err(trouble), None) => {
                     failures.push(format!("{row}: {trouble}"));
                     Outcome::Failed
                 }

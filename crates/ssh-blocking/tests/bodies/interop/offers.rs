@@ -17,6 +17,9 @@ struct Has {
 
 /// Whether `row` has to work in `column`.
 pub(crate) fn must_have(column: Column, row: Row) -> bool {
+    if column.fault(row).is_some() {
+        return false;
+    }
     let has = has(column);
     let list = match row {
         Row::Kex(_) => has.kex,
@@ -278,17 +281,30 @@ fn has(column: Column) -> Has {
             user_keys: &["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"],
         },
         Peer::Conch => Has {
-            kex: &[
-                "mlkem768x25519-sha256",
-                CURVES[0],
-                CURVES[1],
-                "ecdh-sha2-nistp256",
-                "ecdh-sha2-nistp384",
-                "ecdh-sha2-nistp521",
-                "diffie-hellman-group14-sha1",
-                "diffie-hellman-group-exchange-sha1",
-                "diffie-hellman-group-exchange-sha256",
-            ],
+            kex: match column.side {
+                Side::OurClient => &[
+                    "mlkem768x25519-sha256",
+                    CURVES[0],
+                    CURVES[1],
+                    "ecdh-sha2-nistp256",
+                    "ecdh-sha2-nistp384",
+                    "ecdh-sha2-nistp521",
+                    "diffie-hellman-group14-sha1",
+                    "diffie-hellman-group-exchange-sha1",
+                    "diffie-hellman-group-exchange-sha256",
+                ],
+                // Its client has no ML-KEM.
+                Side::OurServer => &[
+                    CURVES[0],
+                    CURVES[1],
+                    "ecdh-sha2-nistp256",
+                    "ecdh-sha2-nistp384",
+                    "ecdh-sha2-nistp521",
+                    "diffie-hellman-group14-sha1",
+                    "diffie-hellman-group-exchange-sha1",
+                    "diffie-hellman-group-exchange-sha256",
+                ],
+            },
             ciphers: &[
                 "aes128-ctr",
                 "aes192-ctr",
@@ -301,7 +317,11 @@ fn has(column: Column) -> Has {
             macs: &["hmac-sha1", "hmac-sha2-256", "hmac-sha2-512", "hmac-md5"],
             compression: &["none", "zlib"],
             host_keys: EVERY_KEY,
-            user_keys: &["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"],
+            user_keys: match column.side {
+                Side::OurClient => &["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"],
+                // Its client signs with RSA and SHA-1 alone.
+                Side::OurServer => &["ssh-ed25519", "ecdsa-sha2-nistp256"],
+            },
         },
         Peer::Russh => Has {
             kex: &[

@@ -17,7 +17,7 @@ use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::error::{End, Error as CoreError};
 use ssh_testkit::peers::{KeyPair, Offer, PATIENCE, PeerServer, Server, ServerOptions, TempDir};
 
-use super::columns::{Column, position, testkit_type};
+use super::columns::{Column, find, testkit_type};
 use super::matrix::{COMMON_MAC, Results, Row, Trouble, cipher_for_macs, same};
 use super::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
 
@@ -180,7 +180,7 @@ impl<'a> Bench<'a> {
     }
 
     fn user_key(&mut self, signature: SignatureAlgorithm) -> Result<(), Trouble> {
-        let Some(key) = self.user_keys.get(position(signature)).cloned() else {
+        let Some(key) = find(&self.user_keys, signature.key_type()).cloned() else {
             return Err(Trouble::NotOffered("it has no such keys".to_owned()));
         };
         let second_choice = signature.key_type().preferred_signature() != signature;

@@ -16,18 +16,20 @@ use crate::driver::{
 use ssh_keys::authorized_keys::AuthorizedKeys;
 use ssh_keys::load_private;
 use ssh_proto::ServerConfig;
+use ssh_proto::algorithm::KeyType;
 use ssh_proto::auth::AuthenticatedBy;
 use ssh_proto::error::{End, Error as CoreError, Stage};
 use ssh_testkit::peers::{
     ClientOptions, Credential, KeyPair, Offer, Output, PATIENCE, PeerClient, PeerError, TempDir,
 };
+use ssh_testkit::sim::transient_rsa;
 
-use super::columns::{Column, position, testkit_type};
+use super::columns::{Column, find, testkit_type};
 use super::matrix::{Results, Row, Trouble, same};
 use super::payload::{self, Echo, LONG, REKEY_BYTES, SIZE, STATUS};
 
 const USER: &str = "tester";
-/// So much is received, or sent, before keys are exchanged: once in each half of a cell.
+/// So much is received, or sent, before keys are exchanged: about once each way in a cell.
 const REKEY_IN_CELL: u64 = (SIZE / 4 * 3) as u64;
 
 pub(crate) fn run(
@@ -53,18 +55,20 @@ pub(crate) fn run(
         config.transport.deadlines.authentication = PATIENCE;
         column.adapt(&mut config.transport.limits);
         row.narrow(&mut config.transport.algorithms, &offer);
-        config.transient_rsa = Some(ssh_testkit::sim::transient_rsa());
-        let mut user_key = 0;
+        config.transient_rsa = Some(transient_rsa());
         match row {
-            Row::UserKey(signature) => {
-                config.user_signatures = vec![signature];
-                user_key = position(signature);
-            }
             Row::RekeyByUs => config.transport.limits.rekey_bytes = REKEY_BYTES,
             Row::RekeyByPeer | Row::Tunnel => {}
+            // What is counted has been compressed.
+            Row::Compression(_) => config.transport.limits.rekey_bytes = REKEY_IN_CELL / 2,
             _ => config.transport.limits.rekey_bytes = REKEY_IN_CELL,
         }
-        let Some(user_key) = keys.user.get(user_key) else {
+        let mut key_type = KeyType::Ed25519;
+        if let Row::UserKey(signature) = row {
+            config.user_signatures = vec![signature];
+            key_type = signature.key_type();
+        }
+        let Some(user_key) = find(&keys.user, key_type) else {
             return Err(Trouble::NotOffered("it has no such keys".to_owned()));
         };
         let server = keys.server(config)?;

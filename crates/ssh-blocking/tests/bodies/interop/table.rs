@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::columns::{Column, Peer, Side};
 use super::matrix::{Outcome, Results, Row};
 
-/// The peers by their own names, and the matrix: one table for each of our roles.
+/// The peers by their own names, and what was tried of the matrix: one table for each of our roles.
 pub(crate) fn shown(results: &Results, rows: &[Row]) -> String {
     let mut text = String::new();
     for peer in Peer::ALL {
@@ -14,22 +14,28 @@ pub(crate) fn shown(results: &Results, rows: &[Row]) -> String {
         }
     }
     for side in Side::ALL {
-        text.push('\n');
-        draw(results, side, rows, &mut text);
+        let mut columns = Column::of(side);
+        columns.retain(|column| rows.iter().any(|row| results.of(*column, *row).is_some()));
+        if !columns.is_empty() {
+            text.push('\n');
+            draw(results, side, &columns, rows, &mut text);
+        }
     }
     text
 }
 
-fn draw(results: &Results, side: Side, rows: &[Row], text: &mut String) {
+fn draw(results: &Results, side: Side, columns: &[Column], rows: &[Row], text: &mut String) {
     let rows = rows.iter().map(|&row| {
         let mut cells = vec![row.to_string()];
-        cells.extend(Column::of(side).into_iter().map(|column| {
-            let outcome = results.of(column, row);
+        cells.extend(columns.iter().map(|column| {
+            let outcome = results.of(*column, row);
             outcome.map_or("?", Outcome::text).to_owned()
         }));
         cells
     });
-    let cells: Vec<_> = std::iter::once(heading(side)).chain(rows).collect();
+    let cells: Vec<_> = std::iter::once(heading(side, columns))
+        .chain(rows)
+        .collect();
     let width = |i: usize| {
         cells
             .iter()
@@ -55,13 +61,11 @@ fn draw(results: &Results, side: Side, rows: &[Row], text: &mut String) {
 }
 
 /// The first line of a table.
-pub(crate) fn heading(side: Side) -> Vec<String> {
+pub(crate) fn heading(side: Side, columns: &[Column]) -> Vec<String> {
     let ours = match side {
         Side::OurClient => "our client with",
         Side::OurServer => "our server with",
     };
-    let columns = Column::of(side)
-        .into_iter()
-        .map(|column| column.to_string());
+    let columns = columns.iter().map(Column::to_string);
     std::iter::once(ours.to_owned()).chain(columns).collect()
 }

@@ -72,7 +72,7 @@ impl<K: Kem, C: Curve> Hybrid<K, C> {
     }
 
     /// K, from S_REPLY.
-    pub(super) fn finish(self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
+    pub(super) fn finish(&self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
         let (ciphertext, public) = server_reply
             .split_at_checked(K::CIPHERTEXT_LEN)
             .ok_or(CryptoError::PeerShare)?;

@@ -15,6 +15,7 @@ mod nist;
 pub(crate) mod rsa;
 mod sntrup;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -36,7 +37,8 @@ use crate::{
 /// The client's half: what it sent, and what it keeps to itself. Wiped when dropped.
 pub(crate) struct ClientShare {
     public: Vec<u8>,
-    private: Private,
+    /// In a block of its own, where it stays until it is wiped: a move would leave a copy behind.
+    private: Box<Private>,
 }
 
 enum Private {
@@ -65,8 +67,7 @@ impl ClientShare {
         if let Some(group) = dh::fixed(kex) {
             let group = dh::Group::named(group)?;
             let (public, private) = dh::Ephemeral::generate(&group, streams)?;
-            let private = Private::Dh(group, private);
-            return Ok(Self { public, private });
+            return Ok(Self::new(public, Private::Dh(group, private)));
         }
         match kex {
             KexAlgorithm::Curve25519Sha256 | KexAlgorithm::Curve25519Sha256LibSsh => {
@@ -98,10 +99,7 @@ impl ClientShare {
         streams: &mut Streams,
     ) -> Result<Self, CryptoError> {
         let scalar = C::generate(streams)?;
-        Ok(Self {
-            public: scalar.public(),
-            private: private(scalar),
-        })
+        Ok(Self::new(scalar.public(), private(scalar)))
     }
 
     fn hybrid<K: Kem, C: Curve>(
@@ -110,10 +108,12 @@ impl ClientShare {
         streams: &mut Streams,
     ) -> Result<Self, CryptoError> {
         let (public, keys) = Hybrid::generate(kex.hash(), streams)?;
-        Ok(Self {
-            public,
-            private: private(keys),
-        })
+        Ok(Self::new(public, private(keys)))
+    }
+
+    fn new(public: Vec<u8>, private: Private) -> Self {
+        let private = Box::new(private);
+        Self { public, private }
     }
 
     /// What goes to the server: the string Q_C (RFC 5656 section 4) or C_INIT, or the number e,
@@ -124,11 +124,11 @@ impl ClientShare {
 
     /// The shared secret, from what the server sent: Q_S, S_REPLY or f.
     pub(crate) fn finish(self, server_reply: &[u8]) -> Result<SharedSecret, CryptoError> {
-        let number = match self.private {
+        let number = match &*self.private {
             Private::Curve25519(private) => private.agree(server_reply),
             #[cfg(feature = "curve448")]
             Private::Curve448(private) => private.agree(server_reply),
-            Private::Dh(group, private) => return private.agree(&group, server_reply),
+            Private::Dh(group, private) => return private.agree(group, server_reply),
             Private::Nistp256(private) => private.agree(server_reply),
             Private::Nistp384(private) => private.agree(server_reply),
             Private::Nistp521(private) => private.agree(server_reply),

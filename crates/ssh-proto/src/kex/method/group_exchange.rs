@@ -217,3 +217,71 @@ impl ExpectGroupReply {
         Exchanged::new(terms, transcript, shared).proven(key, reply.signature)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn of(bits: u32) -> DhGroup {
+        let mut p = alloc::vec![0; (bits as usize).div_ceil(8)];
+        p[0] = 1 << ((bits - 1) % 8);
+        *p.last_mut().unwrap() |= 1;
+        DhGroup::new(&p, &[2]).unwrap()
+    }
+
+    /// Of how many groups one was picked, and of which size.
+    fn chosen(given: &[u32], [min, n, max]: [u32; 3]) -> Option<(usize, u32)> {
+        let sizes = GroupExchange {
+            groups: given.iter().copied().map(of).collect(),
+            ..GroupExchange::default()
+        };
+        let mut count = 0;
+        let asked = KexDhGexRequest { min, n, max };
+        let group = sizes.choose(asked, |of| {
+            count = of;
+            of - 1
+        });
+        group.map(|group| (count, group.bits()))
+    }
+
+    #[test]
+    fn k4_a_server_chooses_the_smallest_that_is_large_enough_or_else_the_largest() {
+        for (given, asked, answer) in [
+            (&[][..], [2048, 3072, 8192], Some((1, 3072))),
+            (&[2500, 2400], [2048, 2049, 8192], Some((1, 2400))),
+            (&[2500, 2400], [2048, 2401, 8192], Some((1, 2500))),
+            (&[2500, 2400], [2048, 2501, 8192], Some((1, 3072))),
+            (&[2500, 2400], [2100, 2900, 2999], Some((1, 2500))),
+            (&[3072, 3072, 3071], [2048, 3072, 8192], Some((3, 3072))),
+            (&[8191], [8192, 8192, 8192], Some((1, 8192))),
+            // None outside of what is set, whatever is given and asked.
+            (&[1024, 1536], [1024, 1024, 8192], Some((1, 2048))),
+            (&[1024, 1536], [1024, 1024, 2000], None),
+        ] {
+            assert_eq!(chosen(given, asked), answer, "{given:?} {asked:?}");
+        }
+    }
+
+    #[test]
+    fn k4_of_several_groups_of_a_size_each_can_be_chosen() {
+        let groups: Arc<[DhGroup]> = [of(3072), of(2048)].into();
+        let sizes = GroupExchange {
+            groups: groups.clone(),
+            ..GroupExchange::default()
+        };
+        let asked = KexDhGexRequest {
+            min: 2048,
+            n: 3000,
+            max: 8192,
+        };
+        let all: Vec<_> = (0..2).map(|at| sizes.choose(asked, |_| at)).collect();
+        let expected = [
+            Candidate::Named(groups::GROUP_15),
+            Candidate::Given(&groups[0]),
+        ];
+        assert_eq!(all, expected.map(Some));
+    }
+}

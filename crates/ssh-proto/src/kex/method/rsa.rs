@@ -2,7 +2,7 @@
 //! covers is known when the secret is sent; the last message only proves it.
 
 use super::{Agreed, Answer, Exchanged, Expect, Next};
-use crate::config::smallest_transient;
+use crate::config::{MAX_TRANSIENT, smallest_transient};
 use crate::crypto::agree::rsa;
 use crate::error::{Error, KeyExchangeError};
 use crate::kex::{INTERNAL, Kex};
@@ -31,7 +31,7 @@ impl ExpectPubkey {
         let hash = terms.kex.hash();
         let (e, n) = transient
             .rsa()
-            .filter(|(_, n)| n.bits() >= smallest_transient(hash))
+            .filter(|(_, n)| (smallest_transient(hash)..=MAX_TRANSIENT).contains(&n.bits()))
             .ok_or(KeyExchangeError::TransientKey)?;
         let (encrypted, shared) =
             rsa::encrypt(hash, e, n, &mut out.streams).map_err(|_| INTERNAL)?;

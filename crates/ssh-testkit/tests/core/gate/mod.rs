@@ -123,7 +123,7 @@ impl<P: Stand> Trial<P> {
         let word = self.word(&mut ready, mark, seq);
         let authenticated = ready.bench.peer.is_authenticated();
         let sent = ready.bench.raw.numbers(0);
-        if let Err(why) = may_send(P::ROLE, &sent, authenticated) {
+        if let Err(why) = may_send(P::ROLE, self.state, &sent, authenticated) {
             panic!("{:?} {:?} {n} {body:?}: {why}", P::ROLE, self.state);
         }
         let unchanged =
@@ -253,13 +253,11 @@ fn put<P: Stand>(ready: &mut Ready<P>, n: u8, body: Body) -> bool {
         Body::Empty => raw.payload(&[n]),
         Body::Junk => raw.payload(&[n, 0xff, 0xff, 0xff]),
         Body::Valid => {
-            let client = P::ROLE == Role::Client;
-            let of_method = if client { 31 } else { 30 };
             let proves = matches!(state, State::Invited | State::Partial | State::Offered);
             match n {
                 20 => raw.kexinit(),
                 21 => raw.newkeys(),
-                _ if n == of_method && state.takes_method() => raw.method(),
+                _ if state.due(P::ROLE) == Some(n) => raw.method(),
                 _ => match samples::valid(P::ROLE, n, proves, raw) {
                     Some(payload) => raw.payload(&payload),
                     None => return false,

@@ -6,7 +6,8 @@
 use std::fmt::Write;
 
 use ssh_proto::Role;
-use ssh_proto::message;
+use ssh_proto::message::{self, KexMessages, Needs};
+use ssh_testkit::raw::Family;
 
 use super::states::State;
 use super::{Cell, Run};
@@ -122,12 +123,12 @@ fn rows<'r>(run: &'r Run, state: State, known: impl Fn(u8) -> Option<&'r Cell>) 
                 Some((from, n, words))
             }
             (before, next) => {
-                rows.extend(before.map(row));
+                rows.extend(before.map(|it| row(state, it)));
                 next.map(|words| (n, n, words))
             }
         };
     }
-    rows.extend(open.map(row));
+    rows.extend(open.map(|it| row(state, it)));
     rows
 }
 
@@ -136,12 +137,22 @@ fn words(cell: &Cell) -> (String, String) {
     (cell.junk.clone(), valid.unwrap_or_default())
 }
 
-fn row((from, to, (junk, valid)): (u8, u8, (String, String))) -> String {
+fn row(state: State, (from, to, (junk, valid)): (u8, u8, (String, String))) -> String {
     if from != to {
         let row = format!("{:<10}{junk:<17}{valid}", format!("{from}-{to}"));
         return row.trim_end().to_owned();
     }
-    let name = message::name(from).unwrap_or_default();
+    // What a number of key exchange means depends on the method.
+    let needs = Needs::Kex(match Family::of(state.kex().name()) {
+        Family::Curve => KexMessages::Ecdh,
+        Family::Fixed => KexMessages::Dh,
+        Family::GroupExchange => KexMessages::GroupExchange,
+        Family::Rsa => KexMessages::Rsa,
+    });
+    let mut table = message::TABLE.iter();
+    let here = table.find(|info| info.number == from && info.needs == needs);
+    let name = here.map(|info| info.name).or_else(|| message::name(from));
+    let name = name.unwrap_or_default();
     let name = name
         .trim_start_matches("SSH_MSG_")
         .trim_start_matches("SSH2_MSG_");

@@ -2,6 +2,7 @@
 //! the state is named after. That it keeps until it is told to answer.
 
 use ssh_proto::ChannelEvent;
+use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::auth::SignRequest;
 use ssh_proto::client::{AuthToken, Client, ClientEvent, Credential, HostKeyDecision, Probe};
 use ssh_proto::config::{HostKey, Methods};
@@ -64,8 +65,12 @@ pub(super) enum KeptByClient {
 impl Stand for Client {
     type App = App<KeptByClient>;
 
-    fn settings(_state: State) -> Self::Config {
-        Self::config()
+    fn settings(state: State) -> Self::Config {
+        match state.kex() {
+            // Whatever the default is.
+            KexAlgorithm::Curve25519Sha256 => Self::config(),
+            other => Self::speaking(other),
+        }
     }
 
     fn app(state: State) -> Self::App {
@@ -152,7 +157,10 @@ impl Stand for Server {
     type App = App<KeptByServer>;
 
     fn settings(state: State) -> Self::Config {
-        let mut config = Self::config();
+        let mut config = match state.kex() {
+            KexAlgorithm::Curve25519Sha256 => Self::config(),
+            other => Self::speaking(other),
+        };
         if matches!(state, State::HostKey | State::RekeyHostKey) {
             config.host_keys = vec![HostKey::External(key(HOST).public_key().clone())];
         }

@@ -13,6 +13,7 @@
 //! | `Data,Eof >93,97` | taken: events of the application, numbers of the messages that answer it |
 
 use ssh_proto::Role;
+use ssh_testkit::raw::{Family, Stage};
 
 use super::states::State;
 
@@ -90,7 +91,8 @@ fn dropped(state: State, n: u8) -> bool {
 }
 
 fn fate(role: Role, state: State, strict: bool, n: u8) -> Fate {
-    let first_exchange = matches!(state, State::Guess | State::Method | State::NewKeys);
+    let due = state.due(role).filter(|_| state.stage() == Stage::Method);
+    let first_exchange = due.is_some() || state == State::NewKeys;
     match n {
         0 => return Refused,
         1 => return Meant("by peer"),
@@ -119,6 +121,16 @@ fn fate(role: Role, state: State, strict: bool, n: u8) -> Fate {
             31 if !server => Meant("HostKey,Authenticate >21,5,50"),
             _ => Refused,
         },
+        // RFC 4419 section 3 and RFC 4432 section 4. A request in the old form is not answered.
+        State::GroupRequest if n == 34 => Meant(">31"),
+        State::Group if n == 31 => Meant(">32"),
+        State::GroupInit if n == 32 => Meant(">33,21"),
+        State::GroupReply if n == 33 => Meant("HostKey,Authenticate >21,5,50"),
+        State::RsaPubkey if n == 30 => Meant(">31"),
+        State::RsaSecret if n == 31 => Meant(">32,21"),
+        State::RsaDone if n == 32 => Meant("HostKey,Authenticate >21,5,50"),
+        State::GroupRequest | State::Group | State::GroupInit | State::GroupReply => Refused,
+        State::RsaPubkey | State::RsaSecret | State::RsaDone => Refused,
         State::AuthRekeyMethod | State::RekeyMethod => match n {
             30 if server => Meant(">31,21"),
             31 if !server => Meant(">21"),
@@ -263,8 +275,21 @@ const fn is_connected(state: State) -> bool {
 }
 
 /// What may leave a connection: the numbers that it sent from its beginning, in order.
-pub(super) fn may_send(role: Role, sent: &[u8], authenticated: bool) -> Result<(), String> {
+pub(super) fn may_send(
+    role: Role,
+    state: State,
+    sent: &[u8],
+    authenticated: bool,
+) -> Result<(), String> {
     let server = role == Role::Server;
+    let of_method: &[u8] = match (Family::of(state.kex().name()), server) {
+        (Family::Curve | Family::Fixed, false) => &[30],
+        (Family::Curve | Family::Fixed, true) => &[31],
+        (Family::GroupExchange, false) => &[34, 32],
+        (Family::GroupExchange, true) => &[31, 33],
+        (Family::Rsa, false) => &[31],
+        (Family::Rsa, true) => &[30, 32],
+    };
     let (mut exchanging, mut keys, mut granted) = (false, false, false);
     for (at, n) in sent.iter().enumerate() {
         let wrong = |why| Err(format!("sent {n} at {at}: {why}: {sent:?}"));
@@ -274,8 +299,8 @@ pub(super) fn may_send(role: Role, sent: &[u8], authenticated: bool) -> Result<(
         if sent[..at].contains(&1) {
             return wrong("after DISCONNECT");
         }
-        let of_servers = matches!(n, 6 | 31 | 51..=53 | 60);
-        let of_clients = matches!(n, 5 | 8 | 30 | 50 | 61);
+        let of_servers = matches!(n, 6 | 51..=53 | 60);
+        let of_clients = matches!(n, 5 | 8 | 50 | 61);
         if server && of_clients || !server && of_servers {
             return wrong("it is the peer's to send");
         }
@@ -283,7 +308,7 @@ pub(super) fn may_send(role: Role, sent: &[u8], authenticated: bool) -> Result<(
             1..=4 => {}
             20 if exchanging => return wrong("twice"),
             20 => exchanging = true,
-            30 | 31 if exchanging => {}
+            30..=49 if exchanging && of_method.contains(n) => {}
             21 if exchanging => (exchanging, keys) = (false, true),
             //= rfc4253#section-7.1
             _ if exchanging => return wrong("between KEXINIT and NEWKEYS"),

@@ -35,6 +35,18 @@ pub(super) fn valid(role: Role, number: u8, proves: bool, raw: &Raw) -> Option<V
             p.put_string(&[9; 32]);
             p.put_string(&sign(&USER_KEY, b""));
         }
+        // Of group exchange: e, the reply with f, and a request.
+        32 => p.put_string(&[9; 256]),
+        33 => {
+            p.put_string(&key_blob(&USER_KEY));
+            p.put_string(&[9; 256]);
+            p.put_string(&sign(&USER_KEY, b""));
+        }
+        34 => {
+            for bits in [2048, 2048, 8192] {
+                p.put_u32(bits);
+            }
+        }
         50 if proves => return Some(key_proven(raw)),
         50 => return Some(password(b"secret")),
         51 => return Some(failure(false)),

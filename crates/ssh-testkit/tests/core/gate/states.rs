@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::error::{Error, PeerMisbehaved};
 use ssh_proto::message::{ChannelOpenType, DisconnectReason, GlobalRequestType};
 use ssh_proto::mux::Reply;
@@ -23,6 +24,20 @@ pub(super) enum State {
     KexInit,
     Method,
     Guess,
+    /// Server, group exchange: REQUEST.
+    GroupRequest,
+    /// Client, group exchange: GROUP.
+    Group,
+    /// Server, group exchange: INIT.
+    GroupInit,
+    /// Client, group exchange: REPLY.
+    GroupReply,
+    /// Client, RSA: PUBKEY.
+    RsaPubkey,
+    /// Server, RSA: SECRET.
+    RsaSecret,
+    /// Client, RSA: DONE.
+    RsaDone,
     /// Client: the host key; server: the signature of the exchange.
     HostKey,
     NewKeys,
@@ -74,6 +89,10 @@ impl State {
                 KexInit,
                 Guess,
                 Method,
+                Group,
+                GroupReply,
+                RsaPubkey,
+                RsaDone,
                 HostKey,
                 Credential,
                 NewKeys,
@@ -107,6 +126,9 @@ impl State {
                 KexInit,
                 Guess,
                 Method,
+                GroupRequest,
+                GroupInit,
+                RsaSecret,
                 HostKey,
                 NewKeys,
                 Service,
@@ -145,6 +167,13 @@ impl State {
             Self::Guess => "the peer's KEXINIT announced a guess, and it is wrong",
             Self::Method if client => "ECDH_INIT is out, ECDH_REPLY is awaited",
             Self::Method => "both KEXINITs are known, ECDH_INIT is awaited",
+            Self::GroupRequest => "group exchange: both KEXINITs are known, REQUEST is awaited",
+            Self::Group => "group exchange: REQUEST is out, GROUP is awaited",
+            Self::GroupInit => "group exchange: GROUP is out, INIT is awaited",
+            Self::GroupReply => "group exchange: INIT is out, REPLY is awaited",
+            Self::RsaPubkey => "RSA: both KEXINITs are known, PUBKEY is awaited",
+            Self::RsaSecret => "RSA: PUBKEY is out, SECRET is awaited",
+            Self::RsaDone => "RSA: SECRET is out, DONE is awaited",
             Self::HostKey if client => "paused: the host key is new, the application decides",
             Self::HostKey => "paused: the exchange is being signed outside",
             Self::Credential => "paused: our NEWKEYS is out, the application chooses a credential",
@@ -206,6 +235,8 @@ impl State {
         }
         Some(match self {
             Self::Guess => Self::Method,
+            Self::GroupRequest | Self::Group | Self::GroupInit | Self::GroupReply => Self::Method,
+            Self::RsaPubkey | Self::RsaSecret | Self::RsaDone => Self::Method,
             Self::Invited | Self::Failed | Self::Partial if matches!(role, Role::Server) => {
                 Self::Auth
             }
@@ -222,11 +253,13 @@ impl State {
     }
 
     /// Where the ordinary course of things is left.
-    const fn stage(self) -> Stage {
+    pub(super) const fn stage(self) -> Stage {
         match self {
             Self::Line => Stage::Line,
             Self::KexInit => Stage::KexInit,
             Self::Method | Self::Guess => Stage::Method,
+            Self::GroupRequest | Self::Group | Self::GroupInit | Self::GroupReply => Stage::Method,
+            Self::RsaPubkey | Self::RsaSecret | Self::RsaDone => Stage::Method,
             Self::HostKey | Self::Credential | Self::NewKeys => Stage::NewKeys,
             Self::Service => Stage::Service,
             Self::Failed | Self::Partial | Self::AuthRekeyMethod | Self::AuthRekeyNewKeys => {
@@ -238,12 +271,35 @@ impl State {
         }
     }
 
-    /// The peer's next message of the method would be understood.
-    pub(super) const fn takes_method(self) -> bool {
-        matches!(
-            self,
-            Self::Method | Self::Guess | Self::RekeyMethod | Self::AuthRekeyMethod
-        )
+    /// The number of the peer's next message of the method, where that would be understood.
+    pub(super) const fn due(self, role: Role) -> Option<u8> {
+        Some(match (self, role) {
+            (Self::GroupRequest, _) => 34,
+            (Self::Group, _) => 31,
+            (Self::GroupInit, _) => 32,
+            (Self::GroupReply, _) => 33,
+            (Self::RsaPubkey, _) => 30,
+            (Self::RsaSecret, _) => 31,
+            (Self::RsaDone, _) => 32,
+            (Self::Method | Self::Guess | Self::RekeyMethod | Self::AuthRekeyMethod, role) => {
+                match role {
+                    Role::Client => 31,
+                    Role::Server => 30,
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    /// The method by which keys are exchanged.
+    pub(super) const fn kex(self) -> KexAlgorithm {
+        match self {
+            Self::GroupRequest | Self::Group | Self::GroupInit | Self::GroupReply => {
+                KexAlgorithm::DiffieHellmanGroupExchangeSha256
+            }
+            Self::RsaPubkey | Self::RsaSecret | Self::RsaDone => KexAlgorithm::Rsa2048Sha256,
+            _ => KexAlgorithm::Curve25519Sha256,
+        }
     }
 
     /// Nothing is left to be done.
@@ -278,7 +334,7 @@ pub(super) struct Effect {
 impl<P: Stand> Ready<P> {
     /// Brings a new connection to `state`.
     pub(super) fn new(state: State, strict: bool) -> Self {
-        let mut bench = Bench::with(P::settings(state), strict);
+        let mut bench = Bench::speaking_with(P::settings(state), state.kex(), strict);
         bench.raw.offer.follows = state == State::Guess;
         let mut ready = Self {
             state,
@@ -300,6 +356,7 @@ impl<P: Stand> Ready<P> {
     /// From the ordinary course of things to the state.
     fn approach(&mut self) {
         match self.state {
+            State::GroupInit | State::GroupReply | State::RsaDone => self.proper(Stage::Method),
             State::Invited | State::Proven if P::ROLE == Role::Client => {
                 self.send(&samples::pk_ok());
             }
@@ -427,7 +484,13 @@ impl<P: Stand> Ready<P> {
         let rest: &[Stage] = match state {
             State::Line => &[Line, KexInit, Method, NewKeys, Service, Auth],
             State::KexInit => &[KexInit, Method, NewKeys, Service, Auth],
-            State::Method => &[Method, NewKeys, Service, Auth],
+            State::GroupRequest | State::Group | State::RsaPubkey => {
+                &[Method, Method, NewKeys, Service, Auth]
+            }
+            State::Method | State::GroupInit | State::GroupReply => {
+                &[Method, NewKeys, Service, Auth]
+            }
+            State::RsaSecret | State::RsaDone => &[Method, NewKeys, Service, Auth],
             State::Guess => {
                 self.send(&[30]);
                 &[Method, NewKeys, Service, Auth]

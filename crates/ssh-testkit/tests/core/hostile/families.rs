@@ -21,7 +21,7 @@ const FAMILIES: [KexAlgorithm; 4] = [
 ];
 
 both_roles! {
-    k3_r6_two_implementations_agree_on_every_method_and_the_session_keeps_its_name => agree;
+    k3_k6_k7_r6_two_implementations_agree_on_every_method_and_the_session_keeps_its_name => agree;
     s2_messages_of_a_method_twice => twice;
     s9_only_the_message_that_is_due_and_before_any_computation => out_of_turn;
     n3_of_a_wrong_guess_exactly_one_packet_is_dropped => wrong_guess;
@@ -65,10 +65,10 @@ fn after<P: Subject>(kex: KexAlgorithm, rekey: bool, strict: bool, sent: usize) 
     bench
 }
 
-/// With each family, and then again with each of the others and with hashes of other sizes.
+/// With each family, and then again with each of the others, on every curve, with every KEM and with
+/// hashes of other sizes.
 fn agree<P: Subject>() {
-    const NAMES: [KexAlgorithm; 8] = [
-        FAMILIES[0],
+    const GROUPS: [KexAlgorithm; 7] = [
         FAMILIES[1],
         FAMILIES[2],
         FAMILIES[3],
@@ -77,13 +77,19 @@ fn agree<P: Subject>() {
         KexAlgorithm::DiffieHellmanGroup16Sha512,
         KexAlgorithm::Rsa1024Sha1,
     ];
+    let curves = KexAlgorithm::ALL.iter().copied();
+    let mut names: Vec<_> = curves
+        .filter(|kex| Family::of(kex.name()) == Family::Curve)
+        .collect();
+    assert_eq!(names.len(), 11);
+    names.extend(GROUPS);
     for first in FAMILIES {
         let mut config = P::speaking(first);
-        P::transport(&mut config).algorithms.kex = NAMES.to_vec();
+        P::transport(&mut config).algorithms.kex = names.clone();
         let bench = Bench::<P>::speaking_with(config, first, true);
         let mut bench = bench.up_to(Stage::Connected);
         let id = bench.raw.session_id().expect("a session");
-        for next in NAMES {
+        for &next in &names {
             bench.raw.offer.lists[0] = next.name().to_owned();
             for stage in [Stage::Connected, Stage::RekeyMethod, Stage::RekeyNewKeys] {
                 bench.pass(stage);
@@ -331,6 +337,7 @@ fn k1_transient_keys_that_a_client_does_not_take() {
             (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(2047), &e)),
             (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(1024), &e)),
             (KexAlgorithm::Rsa1024Sha1, rsa_blob(&of(1023), &e)),
+            (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(8193), &e)),
             (KexAlgorithm::Rsa2048Sha256, rsa_blob(&of(20_000), &e)),
             (
                 KexAlgorithm::Rsa2048Sha256,

@@ -3,13 +3,16 @@
 //!
 //! Whatever is refused is refused before anything is computed from it: the powers are counted.
 
+use std::collections::BTreeSet;
+
 use num_bigint::BigUint;
+use ssh_keys::moduli::Moduli;
 use ssh_proto::algorithm::KexAlgorithm;
 use ssh_proto::error::{Error, KeyExchangeError};
 use ssh_proto::fuzzing::powers;
 use ssh_proto::message::{DisconnectReason, KexDhGexGroup, Wire};
 use ssh_proto::{Client, Role, Server};
-use ssh_testkit::raw::{Bench, Group, Stage, Subject, in_every_way};
+use ssh_testkit::raw::{Bench, Group, Stage, Subject, in_every_way, with_seed};
 
 use super::common::PROTOCOL;
 
@@ -331,5 +334,29 @@ fn k4_a_server_gives_what_its_settings_allow() {
                 None => bench.refused(&asks, is(KeyExchangeError::GroupRequest), KEX_FAILED),
             }
         }
+    });
+}
+
+/// Groups of OpenSSH's own file, and all that are of a size have their turn.
+#[test]
+fn k4_a_server_gives_groups_of_its_own_as_well() {
+    let file = include_bytes!("../../../../../testdata/moduli/some");
+    let groups = Moduli::parse(file).into_groups();
+    in_every_way(|| {
+        let mut config = Server::speaking(CHOSEN);
+        config.transport.group_exchange.groups = groups.clone();
+        let mut seen = BTreeSet::new();
+        for seed in 0..20 {
+            let config = config.clone();
+            let bench = with_seed(seed, || {
+                let mut bench = Bench::<Server>::speaking_with(config, CHOSEN, true);
+                bench.raw.asks = [2048, 2048, 2500];
+                bench.up_to(Stage::Connected)
+            });
+            assert!(bench.peer.is_authenticated(), "{seed}");
+            let sent = bench.raw.got.iter().find(|payload| payload[0] == 31);
+            seen.insert(sent.expect("GROUP").clone());
+        }
+        assert_eq!(seen.len(), 3, "two of the file and the one that has a name");
     });
 }

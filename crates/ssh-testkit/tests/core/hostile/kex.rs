@@ -5,13 +5,14 @@ use ssh_proto::client::ClientEvent;
 use ssh_proto::error::{Error, HostKeyError, KeyExchangeError, LimitExceeded, PeerMisbehaved};
 use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Client, Role, Server, Wants};
-use ssh_testkit::raw::{Bench, Reply, Stage, Subject, in_every_way};
+use ssh_testkit::raw::{Bench, Reply, Stage, Strings, Subject, in_every_way};
 
 const KEX_FAILED: DisconnectReason = DisconnectReason::KEY_EXCHANGE_FAILED;
 const NOT_VERIFIABLE: DisconnectReason = DisconnectReason::HOST_KEY_NOT_VERIFIABLE;
 
 both_roles! {
     k5_points_of_low_order_and_values_of_other_lengths => k5;
+    k6_what_is_no_point_of_the_curve => k6;
     k7_halves_of_a_hybrid_value_that_are_wrong => k7;
     n3_a_right_guess_is_used_and_nothing_is_dropped => right_guess;
     n1_lists_as_long_as_a_packet => long_lists;
@@ -35,9 +36,8 @@ fn is_public_value(error: &Error) -> bool {
 }
 
 /// Sends this public value as the method's message, signed by nobody.
-fn public_value<P: Subject>(kex: &str, value: &[u8]) {
-    let mut bench = Bench::<P>::at(Stage::KexInit, false);
-    bench.raw.offer.lists[0] = kex.to_owned();
+fn public_value<P: Subject>(kex: KexAlgorithm, value: &[u8]) {
+    let mut bench = Bench::<P>::speaking(kex, false).up_to(Stage::KexInit);
     bench.proper(Stage::KexInit);
     bench.turn();
     let mut payload = Vec::new();
@@ -93,8 +93,25 @@ fn low_order() -> Vec<[u8; 32]> {
     points
 }
 
+/// The same for Curve448, which has five: 0, 1 and p - 1, and p and p + 1 for 0 and 1.
+fn low_order_448() -> Vec<[u8; 56]> {
+    let near_p = |low: u8| {
+        let mut point = [0xff; 56];
+        (point[0], point[28]) = (low, 0xfe);
+        point
+    };
+    let mut above = [0; 56];
+    above[28..].fill(0xff);
+    let mut one = [0; 56];
+    one[0] = 1;
+    vec![[0; 56], one, near_p(0xfe), near_p(0xff), above]
+}
+
 fn k5<P: Subject>() {
-    for kex in ["curve25519-sha256", "curve25519-sha256@libssh.org"] {
+    for kex in [
+        KexAlgorithm::Curve25519Sha256,
+        KexAlgorithm::Curve25519Sha256LibSsh,
+    ] {
         for point in low_order() {
             public_value::<P>(kex, &point);
         }
@@ -102,23 +119,115 @@ fn k5<P: Subject>() {
             public_value::<P>(kex, &vec![9; length]);
         }
     }
+    let kex = KexAlgorithm::Curve448Sha512;
+    for point in low_order_448() {
+        public_value::<P>(kex, &point);
+    }
+    for length in [0, 1, 32, 55, 57, 112, 1000] {
+        public_value::<P>(kex, &vec![9; length]);
+    }
+}
+
+/// A point of the curve of this method.
+fn point(kex: KexAlgorithm) -> Vec<u8> {
+    let curve = Strings::of(kex.name());
+    curve.public(&vec![1; curve.scalar_len()])
+}
+
+const NIST: [KexAlgorithm; 3] = [
+    KexAlgorithm::EcdhSha2Nistp256,
+    KexAlgorithm::EcdhSha2Nistp384,
+    KexAlgorithm::EcdhSha2Nistp521,
+];
+
+/// What is no point of the curve of this method, or is not written as one.
+fn no_points(kex: KexAlgorithm) -> Vec<Vec<u8>> {
+    let point = point(kex);
+    let (width, with) = (point.len() / 2, |at: usize, byte: u8| {
+        let mut other = point.clone();
+        other[at] = byte;
+        other
+    });
+    let (x, y) = point[1..].split_at(width);
+    let mut all = vec![
+        // Off the curve.
+        with(width, !point[width]),
+        with(2 * width, !point[2 * width]),
+        [&[4], y, x].concat(),
+        [&[4][..], &vec![0; 2 * width]].concat(),
+        // At infinity.
+        vec![0],
+        vec![0; point.len()],
+        // Not reduced.
+        [&[4][..], &vec![0xff; 2 * width]].concat(),
+        // Of other lengths.
+        Vec::new(),
+        vec![4],
+        point[..point.len() - 1].to_vec(),
+        point[1..].to_vec(),
+        [&point[..], &[0]].concat(),
+    ];
+    // Compressed, hybrid, and no tag at all.
+    for tag in [2, 3, 5, 6, 7, 0xff] {
+        all.push([&[tag], x].concat());
+        all.push(with(0, tag));
+    }
+    // Of other curves.
+    let others = NIST.into_iter().map(self::point);
+    all.extend(others.filter(|other| other.len() != point.len()));
+    all.push(vec![9; 32]);
+    all
+}
+
+fn k6<P: Subject>() {
+    for kex in NIST {
+        for value in no_points(kex) {
+            public_value::<P>(kex, &value);
+        }
+    }
 }
 
 fn k7<P: Subject>() {
-    const KEX: &str = "mlkem768x25519-sha256";
-    let first = if P::ROLE == Role::Server { 1184 } else { 1088 };
-    for length in [0, 1, 32, first, first + 31, first + 33, first + 32 + first] {
-        public_value::<P>(KEX, &vec![9; length]);
-    }
-    for point in low_order() {
-        public_value::<P>(KEX, &[&vec![0; first][..], &point].concat());
-    }
-    if P::ROLE == Role::Server {
-        // Coefficients that are not reduced, the first, one in the middle and the last.
-        for at in [0, 576, 1149] {
-            let mut value = vec![0; 1184];
-            value[at..at + 3].fill(0xff);
-            public_value::<P>(KEX, &[&value[..], &[9; 32]].concat());
+    for (kex, key, ciphertext) in [
+        (KexAlgorithm::Mlkem768X25519Sha256, 1184, 1088),
+        (KexAlgorithm::Mlkem768Nistp256Sha256, 1184, 1088),
+        (KexAlgorithm::Mlkem1024Nistp384Sha384, 1568, 1568),
+        (KexAlgorithm::Sntrup761X25519Sha512, 1158, 1039),
+    ] {
+        let is_server = P::ROLE == Role::Server;
+        let first = if is_server { key } else { ciphertext };
+        let good = point(kex);
+        let len = good.len();
+        for length in [
+            0,
+            1,
+            len,
+            first,
+            first + len - 1,
+            first + len + 1,
+            2 * first + len,
+        ] {
+            public_value::<P>(kex, &vec![9; length]);
+        }
+        for shift in [first - 1, first + 1] {
+            public_value::<P>(kex, &[&vec![0; shift][..], &good].concat());
+        }
+        let wrong = match kex {
+            KexAlgorithm::Mlkem768Nistp256Sha256 => no_points(NIST[0]),
+            KexAlgorithm::Mlkem1024Nistp384Sha384 => no_points(NIST[1]),
+            _ => low_order().iter().map(|point| point.to_vec()).collect(),
+        };
+        for point in wrong {
+            public_value::<P>(kex, &[&vec![0; first][..], &point].concat());
+        }
+        // Of ML-KEM coefficients that are not reduced, the first, one in the middle and the last.
+        // What the other one is sent is always a key.
+        if is_server && kex != KexAlgorithm::Sntrup761X25519Sha512 {
+            for at in [0, 576, key - 35] {
+                let mut value = vec![0; key];
+                value[at..at + 3].fill(0xff);
+                public_value::<P>(kex, &[&value[..], &good].concat());
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) const OPEN: &[(&str, &str)] = &[
     ("F5", "PuTTY's and PKCS#8 files, which are not read here"),
     ("X17", "signals where the command is forced: there are no forced commands yet"),
     ("J2", "names of files: there is no SFTP"),
-    ("Q3", "K of the hybrid method, RSA keys (see security.md) and the stack"),
+    ("Q3", "numbers inside the arithmetic of curves and of ML-KEM, RSA keys (see security.md) and the stack"),
     ("P5", "behind a handshake a sample of the bits is flipped in each mode; every bit of a packet by itself"),
     ("H1", "a verifier that panics, in the drivers"),
     ("H2", "each step of the verification is failed by its input; key derivation and hashing cannot fail"),
