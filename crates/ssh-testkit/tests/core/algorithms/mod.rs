@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
-use proofs::{NOT_COMPARED_YET, PROOFS, Proof};
+use proofs::{PROOFS, Proof};
 use ssh_proto::Role;
 use ssh_proto::algorithm::{
     Algorithm, Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
@@ -221,9 +221,6 @@ impl Page {
             others.push(peers.join(", "));
         }
         others.extend(proof.map_or_else(Vec::new, |proof| quoted(proof.compared)));
-        if others.is_empty() && NOT_COMPARED_YET.contains(&name) {
-            others.push("not yet".to_owned());
-        }
         if others.is_empty() {
             self.lacking.push(format!("{name}: another implementation"));
         }

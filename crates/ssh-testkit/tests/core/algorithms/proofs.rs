@@ -23,46 +23,6 @@ const fn proof(
     }
 }
 
-/// What has not been compared with any other implementation yet, in the order of the tables. Nothing
-/// is to be added here.
-pub(super) const NOT_COMPARED_YET: &[&str] = &[
-    "ecdh-sha2-nistp256",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp521",
-    "mlkem768nistp256-sha256",
-    "mlkem1024nistp384-sha384",
-    "curve448-sha512",
-    "rsa1024-sha1",
-    "aes256-cbc",
-    "aes192-cbc",
-    "aes128-cbc",
-    "3des-ctr",
-    "3des-cbc",
-    "blowfish-cbc",
-    "cast128-cbc",
-    "arcfour256",
-    "arcfour128",
-    "arcfour",
-    "umac-128-etm@openssh.com",
-    "umac-128@openssh.com",
-    "hmac-sha1-etm@openssh.com",
-    "hmac-sha1",
-    "hmac-sha2-256-96",
-    "hmac-sha2-512-96",
-    "umac-64-etm@openssh.com",
-    "umac-64@openssh.com",
-    "hmac-sha1-96-etm@openssh.com",
-    "hmac-sha1-96",
-    "hmac-ripemd160-etm@openssh.com",
-    "hmac-ripemd160",
-    "hmac-ripemd160@openssh.com",
-    "hmac-ripemd160-96",
-    "hmac-md5-etm@openssh.com",
-    "hmac-md5",
-    "hmac-md5-96-etm@openssh.com",
-    "hmac-md5-96",
-];
-
 const X25519: &str = "k5_wycheproof_x25519";
 const ECDH: &[&str] = &["rfc5903_vectors", "k6_wycheproof_ecdh"];
 const DH: &[&str] = &[
@@ -76,8 +36,8 @@ const NTRU_PRIME_ELSEWHERE: &[&str] = &[
     "k7_ciphertexts_are_opened_as_by_the_other_implementation",
 ];
 const RSA: &[&str] = &["k1_wycheproof_oaep"];
-const BY_HAND: &[&str] =
-    &["k3_r6_two_implementations_agree_on_every_method_and_the_session_keeps_its_name"];
+/// The layout of packets, put together by hand once more; the MAC itself has its vectors.
+const PACKETS: &[&str] = &["packets_with_a_mac_are_those_of_rfc4253_and_etm"];
 const GCM: &[&str] = &["wycheproof_aes_gcm"];
 const GCM_ELSEWHERE: &[&str] = &["p7_gcm_packets_are_those_of_rfc5647"];
 // Nobody has published vectors for the packets of OpenSSH.
@@ -121,9 +81,9 @@ pub(super) const PROOFS: &[Proof] = &[
     proof("diffie-hellman-group17-sha512", DH, POWERS),
     proof("diffie-hellman-group14-sha1", DH, POWERS),
     proof("diffie-hellman-group-exchange-sha1", DH, POWERS),
-    proof("rsa2048-sha256", RSA, BY_HAND),
+    proof("rsa2048-sha256", RSA, &[]),
     proof("diffie-hellman-group1-sha1", DH, POWERS),
-    proof("rsa1024-sha1", RSA, BY_HAND),
+    proof("rsa1024-sha1", RSA, &[]),
     // Signatures.
     proof("ssh-ed25519", &["rfc8032_vectors", "h6_wycheproof_ed25519"], &[]),
     proof("ecdsa-sha2-nistp256", &["rfc6979_vectors", "h7_wycheproof_ecdsa_p256"], &[]),
@@ -163,10 +123,10 @@ pub(super) const PROOFS: &[Proof] = &[
     proof("umac-64@openssh.com", UMAC, &[]),
     proof("hmac-sha1-96-etm@openssh.com", SHA1, &[]),
     proof("hmac-sha1-96", SHA1, &[]),
-    proof("hmac-ripemd160-etm@openssh.com", OLD_HMAC, &[]),
+    proof("hmac-ripemd160-etm@openssh.com", OLD_HMAC, PACKETS),
     proof("hmac-ripemd160", OLD_HMAC, &[]),
     proof("hmac-ripemd160@openssh.com", OLD_HMAC, &[]),
-    proof("hmac-ripemd160-96", OLD_HMAC, &[]),
+    proof("hmac-ripemd160-96", OLD_HMAC, PACKETS),
     proof("hmac-md5-etm@openssh.com", OLD_HMAC, &[]),
     proof("hmac-md5", OLD_HMAC, &[]),
     proof("hmac-md5-96-etm@openssh.com", OLD_HMAC, &[]),
