@@ -408,7 +408,9 @@ impl Limits {
     /// [`RecvBuf`](crate::RecvBuf) take after authentication, whatever the peer does, in bytes. It
     /// leaves out what the application keeps: received data that it has not released is at most
     /// [`window_total`](Self::window_total). Where the allocator cannot let a block grow in place,
-    /// the old one is there as well for as long as it takes to copy it.
+    /// the old one is there as well for as long as it takes to copy it. Keys are those of AES with
+    /// HMAC; one of UMAC takes 2 KiB, one of `blowfish-cbc` 4 KiB, and while keys are exchanged there
+    /// are four of them.
     ///
     /// ```
     /// # use ssh_proto::config::Limits;

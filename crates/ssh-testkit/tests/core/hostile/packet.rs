@@ -7,9 +7,11 @@ use ssh_proto::config::{ClientConfig, TransportConfig};
 use ssh_proto::error::{Error, KeyExchangeError, LimitExceeded, PeerMisbehaved};
 use ssh_proto::kex::Slot;
 use ssh_proto::message::{
-    ChannelData, ChannelOpen, ChannelOpenType, DisconnectReason, Ignore, Ping, Unimplemented, Wire,
+    ChannelData, ChannelOpen, ChannelOpenType, DisconnectReason, Ignore, KexInit, Ping,
+    Unimplemented, Wire,
 };
 use ssh_proto::time::TimeoutReason;
+use ssh_proto::wire::NameList;
 use ssh_proto::{Instant, Role, Server, Wants};
 use ssh_testkit::raw::{Bench, Framing, Stage, Subject, in_every_way};
 
@@ -35,6 +37,7 @@ both_roles! {
     n3_a_wrong_guess_costs_exactly_one_packet => n3_wrong;
     n4_markers_are_never_chosen => n4;
     n5_macs_do_not_matter_beside_an_aead => n5;
+    n5_ciphers_that_are_macs_too_are_offered_as_both => n5_rfc5647;
     n7_the_reserved_field_is_hashed_and_otherwise_ignored => n7;
     n8_the_error_names_the_slot_and_both_lists => n8;
     r1_pings_during_a_key_exchange => r1;
@@ -380,6 +383,28 @@ fn n5<P: Subject>() {
             assert!(kexinit::<P>(slot, list).peer.is_authenticated(), "{list}");
         }
     }
+}
+
+/// RFC 5647 section 5.1, as it stands in what we send.
+fn n5_rfc5647<P: Subject>() {
+    let bench = with::<P>(|t| {
+        let ciphers = vec![CipherAlgorithm::AeadAes256Gcm, CipherAlgorithm::Aes256Gcm];
+        t.algorithms.ciphers_client_to_server = ciphers;
+        t.algorithms.macs_client_to_server = vec![MacAlgorithm::HmacSha256];
+    })
+    .up_to(Stage::Method);
+    let offered = KexInit::decode(&bench.raw.got[0]).expect("KEXINIT");
+    let list = |names: NameList<'_>| names.as_str().to_owned();
+    assert_eq!(
+        list(offered.encryption_algorithms_client_to_server),
+        "AEAD_AES_256_GCM,aes256-gcm@openssh.com"
+    );
+    assert_eq!(
+        list(offered.mac_algorithms_client_to_server),
+        "AEAD_AES_256_GCM,hmac-sha2-256"
+    );
+    let other = list(offered.mac_algorithms_server_to_client);
+    assert!(!other.contains("AEAD"), "{other}");
 }
 
 fn n7<P: Subject>() {
