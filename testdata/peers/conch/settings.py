@@ -2,7 +2,6 @@
 
 import sys
 
-from twisted.conch.ssh.transport import SSHCiphers
 from twisted.internet import reactor
 from twisted.python import log
 
@@ -34,20 +33,14 @@ class Transport:
 
 
 def apply(transport, options):
-    """The lists, on the class of a transport."""
+    """The lists, on the class of a transport. By default Conch offers all that it has."""
 
-    def choose(name, given, known):
+    def choose(name, given):
         if given:
             setattr(transport, name, [word.encode() for word in given])
-        elif options.everything:
-            extra = [word for word in known if word not in getattr(transport, name)]
-            setattr(transport, name, getattr(transport, name) + extra)
 
-    def real(known):
-        return [name for name in known if name != b"none"]
-
-    choose("supportedKeyExchanges", options.kex, [])
-    choose("supportedCiphers", options.ciphers, real(SSHCiphers.cipherMap))
-    choose("supportedMACs", options.macs, real(SSHCiphers.macMap))
+    choose("supportedKeyExchanges", options.kex)
+    choose("supportedCiphers", options.ciphers)
+    choose("supportedMACs", options.macs)
     transport.rekey_bytes = options.rekey_bytes
     log.startLogging(sys.stderr, setStdout=False)

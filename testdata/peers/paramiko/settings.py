@@ -19,6 +19,7 @@ def apply(transport, options):
     choose("_preferred_compression", None, transport._compression_info)
     if options.rekey_bytes:
         transport.packetizer.REKEY_BYTES = options.rekey_bytes
+        KeysExchanged.limited.append(transport.packetizer)
 
 
 def feed(read, write, end=lambda: None):
@@ -32,11 +33,23 @@ def feed(read, write, end=lambda: None):
 
 
 class KeysExchanged(logging.Handler):
-    """Paramiko logs that it switches to new keys for what it receives, once for every exchange."""
+    """Paramiko logs that it switches to new keys for what it receives, once for every exchange.
+
+    After so many exchanges it asks for no more: when it waits for one and a channel is closed, the
+    thread that reads waits for itself.
+    """
+
+    ENOUGH = 4
+    seen = 0
+    limited = []
 
     def emit(self, record):
         if record.getMessage().startswith("Switch to new keys"):
             arguments.keys_exchanged()
+            self.seen += 1
+            if self.seen == self.ENOUGH:
+                for packetizer in self.limited:
+                    packetizer.REKEY_BYTES = 1 << 62
 
 
 def log():

@@ -40,7 +40,7 @@ does wrong.
 const ALONE_HEAD: &str = "
 ## What no peer offers
 
-A test of the primitive stands for each of these rows: it compares with other code, or with published
+Tests of the primitive stand for each of these rows: they compare with other code, or with published
 answers.
 
 ";
@@ -70,8 +70,12 @@ pub(crate) fn update(results: &Results, audit: &audit::Results) -> Result<(), St
     }
     if !ALONE.is_empty() {
         text += ALONE_HEAD;
-        for Alone { row, test, file } in ALONE {
-            let _ = writeln!(text, "- {row}: `{test}` in `{file}`");
+        for Alone { row, tests } in ALONE {
+            let tests = tests
+                .iter()
+                .map(|(test, file)| format!("`{test}` in `{file}`"));
+            let tests: Vec<String> = tests.collect();
+            let _ = writeln!(text, "- {row}: {}", tests.join(", "));
         }
     }
     text += &audit::section(audit)?;
