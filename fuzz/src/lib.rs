@@ -11,6 +11,7 @@ mod cells;
 mod inflate;
 mod keys;
 mod message;
+mod methods;
 mod negotiation;
 mod packet;
 mod policy;
@@ -28,6 +29,7 @@ pub use bytes::{client_bytes, identification, server_bytes};
 pub use inflate::inflate;
 pub use keys::{authorized_keys, known_hosts, private_key};
 pub use message::{message_arbitrary, messages};
+pub use methods::kex_methods;
 pub use negotiation::negotiation;
 pub use packet::packets;
 pub use split::any_split;
@@ -46,6 +48,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("packets", packets),
     ("inflate", inflate),
     ("negotiation", negotiation),
+    ("kex_methods", kex_methods),
     ("client_bytes", client_bytes),
     ("server_bytes", server_bytes),
     ("client_valid", client_valid),

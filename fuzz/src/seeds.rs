@@ -27,6 +27,7 @@ pub fn all() -> Vec<Seed> {
     of_misuse(&mut seeds);
     of_applications(&mut seeds);
     of_streams(&mut seeds);
+    crate::methods::seeds(&mut |name, bytes| seeds.push(("kex_methods", name, bytes)));
     cells::all(&mut seeds);
     for (name, bytes) in [
         ("plain", &b"SSH-2.0-OpenSSH_9.9\r\n"[..]),

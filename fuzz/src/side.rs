@@ -53,8 +53,13 @@ pub(crate) struct Side<'u, P: Peer> {
 impl<'u, P: Driven> Side<'u, P> {
     pub(crate) fn new(config: u8, mut policy: Policy<'u>) -> Self {
         policy.window = window(config);
+        Self::of(P::make(config), policy)
+    }
+
+    /// Of a connection with other settings.
+    pub(crate) fn of(peer: P, policy: Policy<'u>) -> Self {
         Self {
-            peer: Joint::Whole(P::make(config)),
+            peer: Joint::Whole(peer),
             policy,
             now: Instant::EPOCH,
             chunk: usize::MAX,

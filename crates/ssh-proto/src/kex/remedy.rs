@@ -10,6 +10,7 @@ use crate::algorithm::{
     Algorithm, AlgorithmList, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
     SignatureAlgorithm, Standing,
 };
+use crate::message::KexMessages;
 use crate::transport::Role;
 
 /// The smallest change on our side by which a list would have something in common with the peer's.
@@ -27,9 +28,11 @@ pub enum Remedy {
         /// What is thought of it here.
         standing: Standing,
     },
-    /// To have a host key that can sign so, if there is none, and to offer it: a server offers what
-    /// its keys can do.
-    HostKey {
+    /// To have a key for it, if there is none, and to offer it: a server offers what its keys can do.
+    /// That is a host key, or the [`transient_rsa`](crate::ServerConfig::transient_rsa) of RFC 4432.
+    Key {
+        /// The list to change.
+        list: AlgorithmList,
         /// Of what the peer has the best.
         name: &'static str,
         /// What is thought of it here.
@@ -145,17 +148,32 @@ impl Slot {
         }
     }
 
+    /// Whether a server offers what has this name only with a key for it.
+    fn needs_a_key(self, name: &str) -> bool {
+        let rsa = |kex: KexAlgorithm| kex.messages() == KexMessages::Rsa;
+        match self {
+            Self::HostKey => true,
+            Self::Kex => KexAlgorithm::from_name(name).is_some_and(rsa),
+            _ => false,
+        }
+    }
+
     fn among<A: Algorithm>(self, role: Role, theirs: &str, useless: &[&str]) -> Remedy {
         let list = self.list();
         if let Some(best) = strongest::<A>(theirs, useless) {
             let (name, standing) = (best.name(), best.standing());
-            return match (self, role) {
-                (Self::HostKey, Role::Server) => Remedy::HostKey { name, standing },
-                _ => Remedy::Offer {
+            return if role == Role::Server && self.needs_a_key(name) {
+                Remedy::Key {
                     list,
                     name,
                     standing,
-                },
+                }
+            } else {
+                Remedy::Offer {
+                    list,
+                    name,
+                    standing,
+                }
             };
         }
         let behind_a_feature = theirs.split(',').find_map(|name| {
@@ -192,8 +210,9 @@ impl Remedy {
     /// ```
     pub fn setting(&self) -> Option<(AlgorithmList, String)> {
         let (list, name) = match *self {
-            Self::Offer { list, name, .. } | Self::Feature { list, name, .. } => (list, name),
-            Self::HostKey { name, .. } => (AlgorithmList::HostKey, name),
+            Self::Offer { list, name, .. }
+            | Self::Key { list, name, .. }
+            | Self::Feature { list, name, .. } => (list, name),
             Self::Nothing { .. } => return None,
         };
         Some((list, format!("+{name}")))
@@ -217,17 +236,19 @@ impl Remedy {
 
     const fn list(self) -> AlgorithmList {
         match self {
-            Self::Offer { list, .. } | Self::Feature { list, .. } | Self::Nothing { list } => list,
-            Self::HostKey { .. } => AlgorithmList::HostKey,
+            Self::Offer { list, .. }
+            | Self::Key { list, .. }
+            | Self::Feature { list, .. }
+            | Self::Nothing { list } => list,
         }
     }
 
     const fn with_list(mut self, other: AlgorithmList) -> Self {
         match &mut self {
-            Self::Offer { list, .. } | Self::Feature { list, .. } | Self::Nothing { list } => {
-                *list = other;
-            }
-            Self::HostKey { .. } => {}
+            Self::Offer { list, .. }
+            | Self::Key { list, .. }
+            | Self::Feature { list, .. }
+            | Self::Nothing { list } => *list = other,
         }
         self
     }
@@ -248,9 +269,17 @@ impl fmt::Display for Remedy {
                 name,
                 standing,
             } => write!(f, "set {list} to \"+{name}\"{}", weak(standing)),
-            Self::HostKey { name, standing } => {
-                write!(f, "have a host key for {name}{}", weak(standing))?;
-                write!(f, ", and that name in {}", AlgorithmList::HostKey)
+            Self::Key {
+                list,
+                name,
+                standing,
+            } => {
+                let key = match list {
+                    AlgorithmList::HostKey => "host key",
+                    _ => "transient RSA key",
+                };
+                let weak = weak(standing);
+                write!(f, "have a {key} for {name}{weak}, and that name in {list}")
             }
             Self::Feature {
                 list,

@@ -34,7 +34,7 @@ impl Lifetime {
     /// Of keys of `cipher`; `None` before there are any.
     pub(crate) const fn new(limits: &Limits, cipher: Option<CipherAlgorithm>) -> Self {
         let most = match cipher {
-            Some(cipher) => most_bytes(cipher),
+            Some(cipher) => cipher.most_bytes(),
             None => u64::MAX,
         };
         let bytes = least(limits.rekey_bytes, most / 2);
@@ -63,24 +63,28 @@ impl Lifetime {
     }
 }
 
-/// What one key of a cipher may protect.
-const fn most_bytes(cipher: CipherAlgorithm) -> u64 {
-    const GIGABYTE: u64 = 1 << 30;
-    match cipher.mode() {
-        CipherMode::Gcm | CipherMode::Ctr | CipherMode::Cbc => {
-            let bytes = cipher.block_len() as u64;
-            //= rfc4344#section-3.2
-            //# If L is at least 128, then, after rekeying, an SSH implementation SHOULD NOT encrypt
-            //# more than 2**(L/4) blocks before rekeying again.
-            if bytes >= 16 {
-                bytes << (8 * bytes / 4)
-            } else {
-                GIGABYTE
+impl CipherAlgorithm {
+    /// How many bytes one of its keys may protect (RFC 4344 section 3.2, RFC 4253 section 9);
+    /// `u64::MAX` where nothing but the number of packets bounds it. New keys are asked for at half of
+    /// it at the latest.
+    pub const fn most_bytes(self) -> u64 {
+        const GIGABYTE: u64 = 1 << 30;
+        match self.mode() {
+            CipherMode::Gcm | CipherMode::Ctr | CipherMode::Cbc => {
+                let bytes = self.block_len() as u64;
+                //= rfc4344#section-3.2
+                //# If L is at least 128, then, after rekeying, an SSH implementation SHOULD NOT
+                //# encrypt more than 2**(L/4) blocks before rekeying again.
+                if bytes >= 16 {
+                    bytes << (8 * bytes / 4)
+                } else {
+                    GIGABYTE
+                }
             }
+            #[cfg(feature = "legacy")]
+            CipherMode::Arcfour => GIGABYTE,
+            CipherMode::ChaCha => u64::MAX,
         }
-        #[cfg(feature = "legacy")]
-        CipherMode::Arcfour => GIGABYTE,
-        CipherMode::ChaCha => u64::MAX,
     }
 }
 

@@ -8,8 +8,7 @@
 use super::compression::Deflater;
 use super::opener::ResetSequence;
 use super::{Usage, beyond};
-use crate::algorithm::CipherAlgorithm;
-use crate::algorithm::CompressionAlgorithm;
+use crate::algorithm::{CipherAlgorithm, CompressionAlgorithm};
 use crate::crypto::cipher::SealingKey;
 use crate::error::Error;
 use crate::random::{Purpose, Streams};

@@ -549,15 +549,21 @@ fn all(kex: KexAlgorithm, secrets: &Secrets) -> Watch {
     watch
 }
 
+/// Cut off wherever it is.
 fn q3<P: Subject>(terms: Terms, ways: &[Shown]) {
+    let count = steps::<P>(terms.kex).len();
+    q3_after::<P>(terms, ways, &(0..=count).collect::<Vec<_>>());
+}
+
+/// Cut off after so many steps.
+fn q3_after<P: Subject>(terms: Terms, ways: &[Shown], cuts: &[usize]) {
     let _alone = alone();
     let kex = terms.kex;
     let count = steps::<P>(kex).len();
     for &shown in ways {
         let secrets = unwatched(|| session::<P>(terms, shown, count));
         assert_eq!((secrets.derived.len(), secrets.given.len()), (2 * 7, 3));
-        // Cut off wherever it is.
-        for steps in 0..=count {
+        for &steps in cuts {
             let watch = all(kex, &secrets);
             let same = session::<P>(terms, shown, steps);
             let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
@@ -612,8 +618,10 @@ fn q3_curves_and_hybrids_leave_no_secret_in_freed_memory() {
         KexAlgorithm::Mlkem1024Nistp384Sha384,
         KexAlgorithm::Sntrup761X25519Sha512,
     ] {
-        q3::<Client>(Terms::kex(kex), &[Shown::Password]);
-        q3::<Server>(Terms::kex(kex), &[Shown::Password]);
+        // Before the method, before NEWKEYS, with keys, and at the end.
+        let cuts = [2, 3, 4, steps::<Client>(kex).len()];
+        q3_after::<Client>(Terms::kex(kex), &[Shown::Password], &cuts);
+        q3_after::<Server>(Terms::kex(kex), &[Shown::Password], &cuts);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     crypto::{
         CryptoError,
         hash::{Hash, HashAlgorithm},
+        memo::remembered,
     },
     random::{Purpose, Streams},
     wire::{Mpint, Reader, Sink as _},
@@ -174,6 +175,11 @@ impl Modulus {
 
     /// `base^exponent mod n`, as long as the words of `n`. The time depends on the lengths alone.
     fn power(&self, base: &[u8], exponent: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        remembered!("RSA", [&self.params.modulus().as_ref().to_be_bytes(), base, exponent];
+            self.compute(base, exponent))
+    }
+
+    fn compute(&self, base: &[u8], exponent: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let number = |bytes: &[u8], bits| {
             BoxedUint::from_be_slice(bytes, bits).map_err(|_| CryptoError::Internal)
         };

@@ -177,13 +177,39 @@ fn a_server_is_told_of_the_key_that_it_may_lack() {
     let remedies = report(Role::Server, &ours, &lists).remedy();
     let standing = SignatureAlgorithm::RsaSha2_256.standing();
     let name = "rsa-sha2-256";
-    assert_eq!(remedies, [Remedy::HostKey { name, standing }]);
+    let list = AlgorithmList::HostKey;
+    let expected = Remedy::Key {
+        list,
+        name,
+        standing,
+    };
+    assert_eq!(remedies, [expected]);
     assert_eq!(
         remedies[0].to_string(),
         "have a host key for rsa-sha2-256, and that name in host_key"
     );
     let remedies = report(Role::Client, &ours, &lists).remedy();
     assert_eq!(remedies[0].to_string(), "set host_key to \"+rsa-sha2-256\"");
+}
+
+#[cfg(feature = "legacy")]
+#[test]
+fn a_server_is_told_of_the_transient_key_that_it_may_lack() {
+    let lists = with(&[(0, "rsa1024-sha1,rsa2048-sha256")]);
+    for (role, text) in [
+        (
+            Role::Server,
+            "have a transient RSA key for rsa2048-sha256, which is weak, and that name in kex",
+        ),
+        (
+            Role::Client,
+            "set kex to \"+rsa2048-sha256\", which is weak",
+        ),
+    ] {
+        let ours = Preset::default().algorithms(role);
+        let remedies = report(role, &ours, &lists).remedy();
+        assert_eq!(remedies[0].to_string(), text);
+    }
 }
 
 #[test]

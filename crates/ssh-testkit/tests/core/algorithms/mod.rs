@@ -95,6 +95,13 @@ const CIPHERS: Table<CipherAlgorithm> = Table {
             title: "tag",
             cell: |cipher| bits(cipher.aead_tag_len()),
         },
+        Column {
+            title: "one key protects",
+            cell: |cipher| match cipher.most_bytes() {
+                u64::MAX => "2^31 packets".to_owned(),
+                bytes => format!("{} GiB", bytes >> 30),
+            },
+        },
     ],
 };
 
@@ -245,7 +252,8 @@ fn page() -> (String, Vec<String>) {
     page.table(&SIGNATURES);
     page.table(&CIPHERS);
     page.put(format_args!(
-        "\nLengths are in bits. Where the CPU has no instructions for AES, `chacha20-poly1305@openssh.com` \
+        "\nLengths are in bits. What one key protects is at most what is said, and 2^31 packets; new keys \
+         are asked for at half of the bytes, and earlier by `Limits::rekey_bytes`. Where the CPU has no instructions for AES, `chacha20-poly1305@openssh.com` \
          goes before all others (`Preset::for_cpu`); the drivers look.\n"
     ));
     page.table(&MACS);
