@@ -73,7 +73,9 @@ impl Options {
 /// The keys in a file of authorized keys or known hosts, in base64: what begins as all do.
 pub(crate) fn blobs(file: &str) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(file)?;
-    let words = text.split_whitespace().filter(|word| word.starts_with("AAAA"));
+    let words = text
+        .split_whitespace()
+        .filter(|word| word.starts_with("AAAA"));
     Ok(words.map(str::to_owned).collect())
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
 use russh::client::{self, Session};
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyBase64, PublicKeyOrCertificate, load_secret_key};
+use russh::keys::{
+    PrivateKeyWithHashAlg, PublicKeyBase64, PublicKeyOrCertificate, load_secret_key,
+};
 use russh::{ChannelMsg, Names};
 
 use crate::interop::{self, Failure, KEYS_EXCHANGED, Options};
@@ -16,7 +18,10 @@ struct Known(Vec<String>);
 impl client::Handler for Known {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
         let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
             return Ok(false);
         };
@@ -62,7 +67,9 @@ pub(crate) async fn run(options: Options) -> Result<u8, Failure> {
     let channel = if tunnel {
         let (host, port) = options.one("tunnel")?.rsplit_once(':').ok_or("no port")?;
         let port = port.parse()?;
-        session.channel_open_direct_tcpip(host, port, "127.0.0.1", 0).await?
+        session
+            .channel_open_direct_tcpip(host, port, "127.0.0.1", 0)
+            .await?
     } else {
         let channel = session.channel_open_session().await?;
         channel.exec(true, &*options.command).await?;

@@ -112,7 +112,8 @@ async fn execute(channel: Channel<Msg>, command: String) -> Result<(), Failure> 
     let status = child.wait().await?;
     typing.abort();
     to.eof().await?;
-    to.exit_status(status.code().unwrap_or(255).unsigned_abs()).await?;
+    to.exit_status(status.code().unwrap_or(255).unsigned_abs())
+        .await?;
     Ok(to.close().await?)
 }
 

@@ -22,7 +22,14 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let role = arguments.next();
     // What neither role can be told. There is one list of each, with all that sunset has.
-    let lists = ["password", "kex", "ciphers", "macs", "rekey-bytes", "rekey-seconds"];
+    let lists = [
+        "password",
+        "kex",
+        "ciphers",
+        "macs",
+        "rekey-bytes",
+        "rekey-seconds",
+    ];
     let result = Options::parse(arguments).and_then(|options| {
         options.refuse(&lists)?;
         log::set_logger(&Log)?;
