@@ -14,13 +14,16 @@ use core::cell::RefCell;
 
 use zeroize::Zeroizing;
 
-use crate::algorithm::{Algorithms, CipherAlgorithm, CompressionAlgorithm, MacAlgorithm};
+use crate::algorithm::{
+    Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
+};
+use crate::crypto::agree::{self, ClientShare};
 use crate::crypto::cipher::{OpeningKey, SealingKey, modes};
 use crate::crypto::mac::MacKey;
 use crate::error::Error;
 use crate::kex::{Negotiated, NegotiationReport};
-use crate::message::KexInit;
 use crate::message::number::{SSH_MSG_KEX_ECDH_INIT, SSH_MSG_KEX_ECDH_REPLY, SSH_MSG_NEWKEYS};
+use crate::message::{KexInit, KexMessages};
 use crate::random::{Random, RandomError, Streams};
 use crate::recv::{Batch, Consumed};
 use crate::send_side::SendSide;
@@ -327,6 +330,52 @@ pub fn negotiate(
     theirs: &KexInit<'_>,
 ) -> Result<(Option<Negotiated>, NegotiationReport), Error> {
     Ok(crate::kex::negotiate::negotiate(role, ours, theirs)?)
+}
+
+/// What a key exchange computes, by itself: for benches.
+#[derive(Debug)]
+pub struct Agreement {
+    kex: KexAlgorithm,
+    streams: Streams,
+    share: Option<ClientShare>,
+    answer: Vec<u8>,
+}
+
+impl Agreement {
+    /// By this method; `None` if its sides send more than one value each.
+    pub fn new(kex: KexAlgorithm) -> Option<Self> {
+        let one_each = matches!(kex.messages(), KexMessages::Ecdh | KexMessages::Dh);
+        let streams = Streams::new(&mut Repeat(7)).ok()?;
+        one_each.then_some(Self {
+            kex,
+            streams,
+            share: None,
+            answer: Vec::new(),
+        })
+    }
+
+    /// What a client does first.
+    pub fn share(&mut self) {
+        self.share = ClientShare::generate(self.kex, &mut self.streams).ok();
+    }
+
+    /// What the server does with that.
+    pub fn answer(&mut self) {
+        let client = self.share.as_ref().map_or(&[][..], ClientShare::public);
+        let answer = agree::server_respond(self.kex, client, &mut self.streams);
+        self.answer = answer.map(|(answer, _)| answer).unwrap_or_default();
+    }
+
+    /// What the client does with the answer.
+    ///
+    /// # Panics
+    ///
+    /// If the two do not agree.
+    #[expect(clippy::expect_used, reason = "a bench must not time what has failed")]
+    pub fn finish(&mut self) {
+        let share = self.share.take().expect("a share");
+        share.finish(&self.answer).expect("an answer");
+    }
 }
 
 /// How many powers modulo a prime this thread has computed for key exchanges: what a method of

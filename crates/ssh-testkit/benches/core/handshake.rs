@@ -48,13 +48,13 @@ pub(crate) fn table() {
     }
 }
 
-fn spread(nanos: &[f64]) -> String {
+pub(crate) fn spread(nanos: &[f64]) -> String {
     let at = |part| quantile(nanos.iter().copied(), part) / 1000.0;
     format!("{:.0} ({:.0}-{:.0})", at(0.5), at(0.25), at(0.75))
 }
 
-/// One login: what it took the client, and the server.
-fn login(setup: &Setup) -> [f64; 2] {
+/// One login: what it took the client, and the server, in nanoseconds.
+pub(crate) fn login(setup: &Setup) -> [f64; 2] {
     let mut ends = Ends::new(setup.clone());
     let [mut client, mut server] = [0.0; 2];
     while !ends.is_authenticated() {

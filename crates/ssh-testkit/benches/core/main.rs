@@ -2,13 +2,14 @@
 //! machine costs on top of what nobody can do without.
 //!
 //! ```text
-//! cargo bench -p ssh-testkit --bench core [-- data [PROTECTION | SIZE]... | handshake | counts | chacha | zlib [MIB] | svg]
+//! cargo bench -p ssh-testkit --bench core [-- data [PROTECTION | SIZE]... | handshake | kex | counts | chacha | zlib [MIB] | svg]
 //! ```
 //!
 //! | word | what it measures |
 //! |---|---|
 //! | `data` | sealing and opening by packet size, as a fraction of the bare cipher |
 //! | `handshake` | CPU of a login for each role, as a multiple of its operations done bare |
+//! | `kex` | CPU of every key exchange method, and its share of a login |
 //! | `counts` | instructions per packet and per login, with `valgrind` |
 //! | `chacha` | what `chacha20-poly1305@openssh.com` can be composed of |
 //! | `zlib` | compression by level and packet size, on texts and on noise |
@@ -23,6 +24,7 @@ mod chart;
 mod counts;
 mod data;
 mod handshake;
+mod kex;
 mod pair;
 mod zlib;
 
@@ -45,6 +47,7 @@ fn main() {
         }
         ["data", names @ ..] => data::tables(names),
         ["handshake"] => handshake::table(),
+        ["kex"] => kex::table(),
         ["counts"] => counts::table(),
         ["count", scenario] => counts::scenario(scenario),
         ["chacha"] => chacha::table(),

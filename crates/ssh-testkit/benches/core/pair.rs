@@ -19,7 +19,7 @@ use ssh_proto::{
     RecvBuf, Server, ServerConfig, ServerEvent,
 };
 use ssh_testkit::rng::SeededRandom;
-use ssh_testkit::sim::key;
+use ssh_testkit::sim::{key, transient_rsa};
 
 const NOW: Instant = Instant::EPOCH;
 /// What the client's randomness is made of.
@@ -105,6 +105,14 @@ impl Setup {
     /// With a method whose secret [`Bare`](super::bare) can compute again.
     pub(crate) fn classical(mut self) -> Self {
         self.client.transport.algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
+        self
+    }
+
+    /// With this method of key exchange and no other.
+    pub(crate) fn exchanging(mut self, kex: KexAlgorithm) -> Self {
+        self.client.transport.algorithms.kex = vec![kex];
+        self.server.transport.algorithms.kex = vec![kex];
+        self.server.transient_rsa = Some(transient_rsa());
         self
     }
 
