@@ -381,7 +381,7 @@ impl Agreement {
 /// How many powers modulo a prime this thread has computed for key exchanges: what a method of
 /// Diffie-Hellman costs.
 pub fn powers() -> usize {
-    crate::crypto::agree::dh::counting::powers()
+    agree::dh::counting::powers()
 }
 
 /// Every pair of a cipher and a MAC, the latter where the cipher needs one. With the keys of none of
