@@ -49,6 +49,10 @@ endurance:
 connections:
     cargo build --release -p ssh-examples --examples && cargo run --release -p ssh-examples --example mio_client -- --connections 10000
 
+# Every mutant of the core, out of one build. Needs cargo-mutants, for its list; hours.
+mutants:
+    cargo run --manifest-path testdata/mutants/Cargo.toml --target-dir target/mutants/tool -- --jobs 2
+
 # What would be uploaded.
 package:
     .ci/run package
