@@ -73,10 +73,10 @@ impl<P: Parameters> Kem for PrivateKey<P> {
     }
 
     fn decapsulate(&self, ciphertext: &[u8]) -> Result<KemSecret, CryptoError> {
-        let ciphertext = ciphertext.try_into().map_err(|_| CryptoError::PeerShare)?;
+        let whole = ciphertext.try_into().map_err(|_| CryptoError::PeerShare)?;
         let mut secret = remembered!(
             "ML-KEM decapsulate", [&self.key.encapsulation_key().to_bytes(), ciphertext];
-            self.key.decapsulate(ciphertext)
+            self.key.decapsulate(whole)
         );
         let kept = Zeroizing::new(secret.into());
         secret.zeroize();
@@ -88,9 +88,9 @@ fn encapsulate<P: Parameters>(
     public: &[u8],
     rng: &mut impl CryptoRng,
 ) -> Result<(Vec<u8>, KemSecret), CryptoError> {
-    let public = public.try_into().map_err(|_| CryptoError::PeerShare)?;
+    let whole = public.try_into().map_err(|_| CryptoError::PeerShare)?;
     // Refuses coefficients that are not reduced.
-    let key = remembered!("ML-KEM public", [public]; EncapsulationKey::<P>::new(public))
+    let key = remembered!("ML-KEM public", [public]; EncapsulationKey::<P>::new(whole))
         .map_err(|_| CryptoError::PeerShare)?;
     let (ciphertext, mut secret) = key.encapsulate_with_rng(rng);
     let kept = Zeroizing::new(secret.into());

@@ -261,17 +261,17 @@ impl Kem for PrivateKey {
         public: &[u8],
         streams: &mut Streams,
     ) -> Result<(Vec<u8>, KemSecret), CryptoError> {
-        let public = public.try_into().map_err(|_| CryptoError::PeerShare)?;
+        let whole = public.try_into().map_err(|_| CryptoError::PeerShare)?;
         let mut noise = Zeroizing::new([0; 4 * P]);
         streams.fill(Purpose::Kex, noise.as_mut());
-        Ok(remembered!("sntrup761 encapsulate", [public, &*noise]; encapsulate(public, &noise)))
+        Ok(remembered!("sntrup761 encapsulate", [public, &*noise]; encapsulate(whole, &noise)))
     }
 
     fn decapsulate(&self, ciphertext: &[u8]) -> Result<KemSecret, CryptoError> {
-        let ciphertext = ciphertext.try_into().map_err(|_| CryptoError::PeerShare)?;
+        let whole = ciphertext.try_into().map_err(|_| CryptoError::PeerShare)?;
         Ok(
             remembered!("sntrup761 decapsulate", [&self.parts.h_hash, ciphertext];
-            self.parts.decapsulate(ciphertext)),
+            self.parts.decapsulate(whole)),
         )
     }
 }
