@@ -149,7 +149,7 @@ fn opening(protection: Protection, size: usize, times: &mut Times) {
         times.bare_open.push(bare_time);
         times.open.push(our_time);
     }
-    assert_eq!(total, STREAM / size * size);
+    assert_eq!(total, stream / size * size);
 }
 
 fn sealing(protection: Protection, size: usize, times: &mut Times) {
