@@ -74,7 +74,7 @@ impl<C: Nist> Curve for Ephemeral<C> {
     //# All elliptic curve public keys MUST be validated after they are received. ... If a key
     //# fails validation, the key exchange MUST fail.
     fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        // Of the length only what the encoding says of it is not seen by the library.
+        // The library would take a compressed point too. All else that may be wrong it sees itself.
         if peer.first() != Some(&UNCOMPRESSED) {
             return Err(CryptoError::PeerShare);
         }

@@ -8,10 +8,6 @@
 /// The quotient is a product with the reciprocal: how long a division takes depends on the numbers.
 /// With 36 bits of fraction it is wrong by at most 2^23 / 2^37, which is less than 1 / 2`M`, and no
 /// fraction of `M` is nearer to one half than that.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the quotient has fewer bits than x, and the result fewer than M"
-)]
 pub(super) const fn centred<const M: i16>(x: i32) -> i16 {
     const FRACTION: u32 = 36;
     let reciprocal = const { ((1_i64 << FRACTION) + M as i64 / 2) / M as i64 };

@@ -103,10 +103,6 @@ impl Level {
 }
 
 /// Writes numbers below `radix`. They may be secret: there is neither a division nor a branch.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "low bytes are meant, and a number has at most 14 bits"
-)]
 fn pack(mut numbers: Zeroizing<Vec<u16>>, radix: u32, out: &mut Vec<u8>) {
     let mut level = Level::first(radix);
     while level.count > 1 {
@@ -138,7 +134,6 @@ fn unpack(bytes: &[u8], radix: u32) -> Vec<u16> {
     unpack_level(bytes, Level::first(radix))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "they are below 2^14")]
 fn unpack_level(bytes: &[u8], level: Level) -> Vec<u16> {
     if level.count == 1 {
         return [(little_endian(0, bytes) % level.last) as u16].into();

@@ -85,7 +85,8 @@ struct Parts {
 
 impl PrivateKey {
     fn generate(random: &mut dyn Random) -> Result<Self, CryptoError> {
-        // One g in 3^19 has no reciprocal. A source that gives eight of them is broken.
+        // One g in 3^19 has no reciprocal, and then all is drawn anew (the reference draws g alone). A
+        // source that gives eight of them is broken.
         let mut noise = Zeroizing::new([[0; 4 * P]; 2]);
         let mut rho = Zeroizing::new([0; SMALL_LEN]);
         for _ in 0..8 {
@@ -189,7 +190,6 @@ impl Parts {
 }
 
 /// Residues modulo 3 of coefficients modulo q.
-#[expect(clippy::cast_possible_truncation, reason = "it is -1, 0 or 1")]
 fn to_small(poly: &Poly, small: &mut Small) {
     for (to, &from) in small.iter_mut().zip(poly) {
         *to = centred::<3>(from.into()) as i8;
@@ -269,10 +269,9 @@ impl Kem for PrivateKey {
 
     fn decapsulate(&self, ciphertext: &[u8]) -> Result<KemSecret, CryptoError> {
         let whole = ciphertext.try_into().map_err(|_| CryptoError::PeerShare)?;
-        Ok(
-            remembered!("sntrup761 decapsulate", [&self.parts.h_hash, ciphertext];
-            self.parts.decapsulate(whole)),
-        )
+        let secret = remembered!("sntrup761 decapsulate", [&self.parts.h_hash, ciphertext];
+            self.parts.decapsulate(whole));
+        Ok(secret)
     }
 }
 

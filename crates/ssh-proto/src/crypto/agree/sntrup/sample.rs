@@ -42,7 +42,6 @@ fn words(noise: &Noise) -> impl Iterator<Item = u32> {
 }
 
 /// 0, 1, 2 as -1, 0, 1.
-#[expect(clippy::cast_possible_truncation, reason = "it is 0, 1 or 2")]
 const fn digit(code: u32) -> i8 {
     code as i8 - 1
 }
