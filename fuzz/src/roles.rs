@@ -215,7 +215,7 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     algorithms.ciphers_server_to_client = vec![cipher];
     algorithms.macs_client_to_server = vec![mac];
     algorithms.macs_server_to_client = vec![mac];
-    if config & 6 == 6 {
+    if compresses(config) {
         let method = match config & 8 {
             0 => Compression::ZlibOpenssh,
             _ => Compression::Zlib,
@@ -226,6 +226,11 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     if config & 128 == 0 {
         algorithms.kex = vec![KexAlgorithm::Curve25519Sha256];
     }
+}
+
+/// Whether a configuration has compression; it may start later.
+pub(crate) const fn compresses(config: u8) -> bool {
+    config & 6 == 6
 }
 
 /// `Limits::window_total` of a configuration: no window can grow further.

@@ -11,7 +11,7 @@ use ssh_proto::{
 };
 
 use crate::policy::Policy;
-use crate::roles::{Driven, window};
+use crate::roles::{Driven, compresses, window};
 
 /// More events than any input of a fuzzer makes without going round in circles.
 const MAX_EVENTS: usize = 200_000;
@@ -53,6 +53,7 @@ pub(crate) struct Side<'u, P: Peer> {
 impl<'u, P: Driven> Side<'u, P> {
     pub(crate) fn new(config: u8, mut policy: Policy<'u>) -> Self {
         policy.window = window(config);
+        policy.compresses = compresses(config);
         Self::of(P::make(config), policy)
     }
 

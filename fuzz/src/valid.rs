@@ -148,6 +148,7 @@ impl<'u, V: Driven, A: Driven> Pair<'u, V, A> {
                 let channels = mem::take(&mut self.attacker.policy.channels);
                 let mut policy = Policy::new(&choices);
                 policy.channels = channels;
+                policy.compresses = self.attacker.policy.compresses;
                 policy.act(self.attacker.send());
                 self.attacker.policy.channels = policy.channels;
             }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ssh_proto::algorithm::{CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::config::{ClientConfig, ServerConfig};
+use ssh_proto::{ChannelEvent, Client, ClientEvent, Instant, Server, ServerEvent};
 use ssh_testkit::rng::SeededRandom;
-use ssh_testkit::sim::{Auth, Chunking, Pair, RekeyAt, Session, pattern, server_config};
+use ssh_testkit::sim::{App, Auth, Chunking, Pair, RekeyAt, Session, pattern, server_config};
 
 fn configs(method: CompressionAlgorithm, level: u8) -> (ClientConfig, ServerConfig) {
     let (mut client, mut server) = (ClientConfig::default(), server_config());
@@ -131,6 +132,52 @@ fn a_window_is_of_what_is_not_compressed() {
     app.server.resume(&mut pair.server.peer);
     assert!(pair.run(&mut app));
     app.check();
+}
+
+/// Sends as much as it may as soon as there is a channel.
+struct Sender {
+    session: Session,
+    data: Vec<u8>,
+    /// What was sendable before, what was sent, and what was sendable then.
+    seen: Option<[usize; 3]>,
+}
+
+impl App for Sender {
+    fn client(&mut self, client: &mut Client, event: ClientEvent<'_>, now: Instant) {
+        if let ClientEvent::Channel(ChannelEvent::Opened { channel }) = event {
+            let mut channel = client.channel(channel).expect("open");
+            let before = channel.sendable();
+            let sent = channel.send(&self.data).expect("open");
+            self.seen = Some([before, sent, channel.sendable()]);
+        } else {
+            self.session.client(client, event, now);
+        }
+    }
+
+    fn server(&mut self, server: &mut Server, event: ServerEvent<'_>, now: Instant) {
+        self.session.server(server, event, now);
+    }
+}
+
+/// Data packs into less room than it needs as it is, or into a little more; who was told that
+/// something may be sent can send something.
+#[test]
+fn what_is_sendable_is_accepted_and_more_if_it_packs_well() {
+    for (data, more) in [(vec![b'z'; 1 << 20], true), (noise(1 << 20, 1), false)] {
+        let (client, server) = configs(CompressionAlgorithm::ZlibOpenssh, 3);
+        let mut app = Sender {
+            session: Session::new(vec![vec![1]]),
+            data,
+            seen: None,
+        };
+        let mut pair = Pair::with(1, client, server);
+        pair.run_until(&mut app, |_, app| app.seen.is_some());
+        let [sendable, sent, rest] = app.seen.expect("a channel");
+        assert!(sendable > 10_000, "{sendable}");
+        assert!(sent + 500 >= sendable, "{sent} of {sendable}");
+        assert_eq!(sent > sendable, more, "{sent} of {sendable}");
+        assert_eq!(rest, 0);
+    }
 }
 
 /// The same seed and the same calls give the same bytes.
