@@ -276,7 +276,8 @@ impl RecvSide {
         } else {
             self.limits.packet_before_auth
         };
-        if !self.has_room(batch) {
+        let inflates_to = self.inflates_to(authenticated);
+        if inflates_to.is_some_and(|limit| !batch.has_room(limit)) {
             self.wants = Wants::Batch;
             return Ok(Some(Next::Later));
         }
@@ -285,7 +286,10 @@ impl RecvSide {
                 self.wants = Wants::Bytes(n);
                 return Ok(None);
             }
-            Packet::Payload(payload) => self.inflated(payload, batch, authenticated)?,
+            Packet::Payload(payload) => match inflates_to {
+                Some(limit) => self.inflated(payload, batch, limit, authenticated)?,
+                None => payload,
+            },
         };
         // The lists of a KEXINIT are copied for the report: what was too much in the first exchange
         // is too much in a later one.
@@ -312,18 +316,20 @@ impl RecvSide {
     }
 
     /// The most that a packet of this phase inflates to, where packets are compressed.
-    fn inflates_to(&self) -> Option<usize> {
-        let authenticated = self.view.phase == Phase::Connected;
-        let limit = if authenticated {
+    const fn inflates_to(&self, authenticated: bool) -> Option<usize> {
+        if !self.inflater.is_on(authenticated) {
+            return None;
+        }
+        Some(if authenticated {
             self.limits.inflated
         } else {
             self.limits.packet_before_auth
-        };
-        self.inflater.is_on(authenticated).then_some(limit)
+        })
     }
 
     fn has_room(&self, batch: &Batch<'_>) -> bool {
-        self.inflates_to().is_none_or(|limit| batch.has_room(limit))
+        let inflates_to = self.inflates_to(self.view.phase == Phase::Connected);
+        inflates_to.is_none_or(|limit| batch.has_room(limit))
     }
 
     /// The payload as it was before it was compressed.
@@ -331,11 +337,9 @@ impl RecvSide {
         &mut self,
         payload: Payload<'b>,
         batch: &mut Batch<'b>,
+        limit: usize,
         authenticated: bool,
     ) -> Result<Payload<'b>, Error> {
-        let Some(limit) = self.inflates_to() else {
-            return Ok(payload);
-        };
         if self.under_way && authenticated && is_from_before(payload.number) {
             self.count_before_auth(payload.bytes.len())?;
             return Ok(payload);

@@ -362,6 +362,7 @@ impl Sink for PacketSink<'_> {
 /// one message. A reallocation may leave a copy behind, so what is in `clear` steps aside and is
 /// wiped meanwhile; there is never more of it than one packet, where a second storage would be as
 /// much again. Without memory for what is ample, what is needed does.
+#[inline]
 fn grow(
     storage: &mut Vec<u8>,
     clear: Range<usize>,
@@ -371,6 +372,16 @@ fn grow(
     if storage.len() >= size {
         return Ok(());
     }
+    grow_to(storage, clear, size, mark)
+}
+
+#[cold]
+fn grow_to(
+    storage: &mut Vec<u8>,
+    clear: Range<usize>,
+    size: usize,
+    mark: usize,
+) -> Result<(), OutOfMemory> {
     if storage.capacity() >= size {
         // No further: where output is taken in exchange for other memory, this is done each time.
         storage.resize(size, 0);

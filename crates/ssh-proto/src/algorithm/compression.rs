@@ -48,8 +48,12 @@ impl CompressionAlgorithm {
     }
 
     /// Whether it compresses packets, before or after the end of authentication.
+    #[inline]
     pub(crate) const fn is_on(self, authenticated: bool) -> bool {
-        if authenticated {
+        // Asked for each packet, and this is the answer nearly always.
+        if self.is_none() {
+            false
+        } else if authenticated {
             self.facts().after_authentication
         } else {
             self.facts().before_authentication

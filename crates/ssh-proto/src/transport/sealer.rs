@@ -121,6 +121,9 @@ impl Sealer {
         if self.used.packets >= u64::from(u32::MAX) {
             return Err(Error::Internal("keys used for 2^32 packets"));
         }
+        if !self.deflater.is_on() {
+            return self.seal_packed(room, payload, streams);
+        }
         let place = room.get_mut(PAYLOAD_OFFSET..).ok_or(ROOM)?;
         let payload = self.deflater.pack(place, payload)?;
         let sealed = self.seal_packed(room, payload, streams);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ssh_proto::algorithm::{CipherAlgorithm, MacAlgorithm};
 
-use super::data::{Speeds, measure};
+use super::data::{STREAM, Speeds, measure};
 use super::pair::Protection;
 
 const SIZES: [usize; 7] = [64, 256, 1024, 4096, 8192, 16 * 1024, 32 * 1024];
@@ -48,7 +48,7 @@ pub(crate) fn draw() {
     for (n, protection) in protections.into_iter().enumerate() {
         let speeds: Vec<Speeds> = SIZES
             .iter()
-            .map(|size| measure(protection, *size).speeds())
+            .map(|size| measure(protection, *size, STREAM).speeds())
             .collect();
         line(
             &mut svg,

@@ -11,9 +11,9 @@ use super::bare::Bare;
 use super::pair::{Ends, Protection, Setup, open_all, reserve_all, send_all};
 use super::{median, quantile, time};
 
-/// What is opened, in bytes of data.
-const STREAM: usize = 64 << 20;
-/// What is opened with a cipher that is slower by far than any memory.
+/// What is opened and sealed, in bytes of data, unless less is asked for.
+pub(crate) const STREAM: usize = 64 << 20;
+/// The same with a cipher that is slower by far than any memory.
 const SLOW_STREAM: usize = 8 << 20;
 /// A slice of it: far below a time slice of the scheduler.
 const SLICE: usize = 1 << 20;
@@ -51,12 +51,19 @@ impl Times {
 
 /// Of all sizes and protections, or of those that are named.
 pub(crate) fn tables(words: &[&str]) {
-    let sizes: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
-    let names: Vec<&str> = words
-        .iter()
-        .copied()
-        .filter(|word| word.parse::<usize>().is_err())
-        .collect();
+    let mut sizes: Vec<usize> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    let mut most = STREAM;
+    for word in words {
+        let mebibytes = word.strip_suffix("MiB").and_then(|n| n.parse::<usize>().ok());
+        if let Some(mebibytes) = mebibytes {
+            most = SLICE.max(mebibytes << 20).min(STREAM);
+        } else if let Ok(size) = word.parse() {
+            sizes.push(size);
+        } else {
+            names.push(word);
+        }
+    }
     let named = |protection: &Protection| {
         let name = protection.name();
         names.is_empty() || names.iter().any(|wanted| name.contains(wanted))
@@ -66,8 +73,8 @@ pub(crate) fn tables(words: &[&str]) {
     );
     println!(
         "the medians of {} slices ({} of slow ciphers), quartiles of the slices' own ratios.",
-        STREAM / SLICE,
-        SLOW_STREAM / SLICE
+        most / SLICE,
+        most.min(SLOW_STREAM) / SLICE
     );
     for size in SIZES {
         if !sizes.is_empty() && !sizes.contains(&size) {
@@ -78,7 +85,7 @@ pub(crate) fn tables(words: &[&str]) {
         println!("|---|---|---|---|---|---|");
         for protection in Protection::all().into_iter().filter(named) {
             let name = protection.name();
-            let times = measure(protection, size);
+            let times = measure(protection, size, most);
             let speeds = times.speeds();
             println!(
                 "| {name} | {:.2} | {} | {:.2} | {} | {} |",
@@ -102,21 +109,17 @@ fn ratio(bare: &[f64], ours: &[f64]) -> String {
     )
 }
 
-pub(crate) fn measure(protection: Protection, size: usize) -> Times {
+/// Opens and seals `most` bytes of data, or less if that takes long.
+pub(crate) fn measure(protection: Protection, size: usize, most: usize) -> Times {
+    let is_slow = !protection.cipher.is_aead() && protection.cipher.block_len() < 16;
+    let stream = if is_slow { most.min(SLOW_STREAM) } else { most };
     let mut times = Times::default();
-    opening(protection, size, &mut times);
-    sealing(protection, size, &mut times);
+    opening(protection, size, stream, &mut times);
+    sealing(protection, size, stream, &mut times);
     times
 }
 
-/// How much is opened or sealed.
-fn stream_of(protection: Protection) -> usize {
-    let is_slow = !protection.cipher.is_aead() && protection.cipher.block_len() < 16;
-    if is_slow { SLOW_STREAM } else { STREAM }
-}
-
-fn opening(protection: Protection, size: usize, times: &mut Times) {
-    let stream = stream_of(protection);
+fn opening(protection: Protection, size: usize, stream: usize, times: &mut Times) {
     let setup = Setup::new(protection).classical();
     let recording = Ends::connected(setup).record(size, stream / size);
     let mut bare = Bare::opening(protection, &recording);
@@ -152,7 +155,7 @@ fn opening(protection: Protection, size: usize, times: &mut Times) {
     assert_eq!(total, stream / size * size);
 }
 
-fn sealing(protection: Protection, size: usize, times: &mut Times) {
+fn sealing(protection: Protection, size: usize, stream: usize, times: &mut Times) {
     let (mut server, id) = Ends::connected(Setup::new(protection).boundless()).sender();
     let mut bare = Bare::sealing(protection);
     let length = protection.packet_len(size);
@@ -161,7 +164,7 @@ fn sealing(protection: Protection, size: usize, times: &mut Times) {
     let packets = SLICE / size;
     let source = vec![0x5a; size];
     let mut buffer = vec![0x5a; per_drain * length];
-    for turn in 0..stream_of(protection) / SLICE {
+    for turn in 0..stream / SLICE {
         let mut bare_arm = || {
             time(|| {
                 let mut left = packets;

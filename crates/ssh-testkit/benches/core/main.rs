@@ -2,12 +2,12 @@
 //! machine costs on top of what nobody can do without.
 //!
 //! ```text
-//! cargo bench -p ssh-testkit --bench core [-- data [PROTECTION | SIZE]... | handshake | kex | counts | chacha | zlib [MIB] | svg]
+//! cargo bench -p ssh-testkit --bench core [-- data [PROTECTION | SIZE | 16MiB]... | handshake | kex | counts | chacha | zlib [MIB] | svg]
 //! ```
 //!
 //! | word | what it measures |
 //! |---|---|
-//! | `data` | sealing and opening by packet size, as a fraction of the bare cipher |
+//! | `data` | sealing and opening by packet size, as a fraction of the bare cipher; of 64 MiB or of fewer |
 //! | `handshake` | CPU of a login for each role, as a multiple of its operations done bare |
 //! | `kex` | CPU of every key exchange method, and its share of a login |
 //! | `counts` | instructions per packet and per login, with `valgrind` |
