@@ -217,7 +217,7 @@ fn transport(transport: &mut TransportConfig, config: u8) {
     algorithms.macs_server_to_client = vec![mac];
     if compresses(config) {
         let method = match config & 8 {
-            0 => Compression::ZlibOpenssh,
+            0 => Compression::ZlibOpenSsh,
             _ => Compression::Zlib,
         };
         algorithms.compression_client_to_server = vec![method];

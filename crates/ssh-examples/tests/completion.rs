@@ -224,8 +224,8 @@ fn buffers_that_hold_many_packets() {
 
 fn compress(transport: &mut TransportConfig) {
     let algorithms = &mut transport.algorithms;
-    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
-    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenSsh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenSsh];
 }
 
 #[test]

@@ -129,8 +129,8 @@ fn every_command_is_answered_to_the_byte() {
 
 fn compress(transport: &mut TransportConfig) {
     let algorithms = &mut transport.algorithms;
-    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
-    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenSsh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenSsh];
 }
 
 #[test]

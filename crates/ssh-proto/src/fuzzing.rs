@@ -150,7 +150,7 @@ impl Inflating {
     /// At the beginning of a stream.
     pub fn new() -> Self {
         let mut inflater = Inflater::new();
-        inflater.begin(CompressionAlgorithm::ZlibOpenssh);
+        inflater.begin(CompressionAlgorithm::ZlibOpenSsh);
         Self(inflater)
     }
 

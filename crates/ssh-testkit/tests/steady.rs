@@ -55,7 +55,7 @@ fn exchange(channels: &mut [Channel], packets: usize) {
 fn data_each_way_costs_no_allocation() {
     for method in [
         CompressionAlgorithm::None,
-        CompressionAlgorithm::ZlibOpenssh,
+        CompressionAlgorithm::ZlibOpenSsh,
     ] {
         costs_no_allocation(method);
     }

@@ -147,8 +147,8 @@ fn eight_mebibytes_come_back_as_they_went() {
 
 fn compress(transport: &mut TransportConfig) {
     let algorithms = &mut transport.algorithms;
-    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
-    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenSsh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenSsh];
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn z2_compressed_data_comes_back_as_it_went_while_both_sides_change_keys() {
         let client = Client::connect(server.local_addr(), options().config(of_client)).unwrap();
         let terms = client.negotiated().unwrap();
         for direction in [&terms.client_to_server, &terms.server_to_client] {
-            assert_eq!(direction.compression, CompressionAlgorithm::ZlibOpenssh);
+            assert_eq!(direction.compression, CompressionAlgorithm::ZlibOpenSsh);
         }
         thread::scope(|scope| {
             for seed in 0..6 {

@@ -111,7 +111,7 @@ pub(crate) fn tests() -> Vec<Trial> {
                     }
                 }
                 let terms = client.negotiated().ok_or("no terms")?;
-                let wanted = CompressionAlgorithm::ZlibOpenssh;
+                let wanted = CompressionAlgorithm::ZlibOpenSsh;
                 same("up", &terms.client_to_server.compression, &wanted)?;
                 same("down", &terms.server_to_client.compression, &wanted)?;
                 let log = server.log();
@@ -252,8 +252,8 @@ impl OurServer {
 
 fn compress(transport: &mut TransportConfig) {
     let algorithms = &mut transport.algorithms;
-    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
-    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenSsh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenSsh];
 }
 
 /// What is compressed a thousandfold, and what is not at all.

@@ -16,7 +16,7 @@ algorithms! {
         },
         /// Deflate (RFC 1950, RFC 1951) from the end of authentication on
         /// (draft-miller-secsh-compression-delayed).
-        ZlibOpenssh = "zlib@openssh.com" {
+        ZlibOpenSsh = "zlib@openssh.com" {
             before_authentication: false, after_authentication: true,
             standing: Standing::OnRequest,
         },

@@ -84,7 +84,7 @@ fn z4_compression_is_offered_only_by_name_and_before_authentication_by_no_preset
     }
     // CVE-2026-23943.
     let of_server = Preset::legacy().algorithms(Role::Server);
-    let expected = [Compression::None, Compression::ZlibOpenssh];
+    let expected = [Compression::None, Compression::ZlibOpenSsh];
     assert_eq!(of_server.compression_client_to_server, expected);
     assert_eq!(of_server.compression_server_to_client, expected);
     #[cfg(feature = "legacy")]
@@ -92,13 +92,13 @@ fn z4_compression_is_offered_only_by_name_and_before_authentication_by_no_preset
         let of_client = Preset::legacy().algorithms(Role::Client);
         let all = [
             Compression::None,
-            Compression::ZlibOpenssh,
+            Compression::ZlibOpenSsh,
             Compression::Zlib,
         ];
         assert_eq!(of_client.compression_server_to_client, all);
         assert!(Compression::Zlib.is_before_authentication());
     }
-    assert!(!Compression::ZlibOpenssh.is_before_authentication());
+    assert!(!Compression::ZlibOpenSsh.is_before_authentication());
 }
 
 /// CVE-2002-20001: a server computes for strangers.

@@ -55,7 +55,9 @@ pub(crate) fn tables(words: &[&str]) {
     let mut names: Vec<&str> = Vec::new();
     let mut most = STREAM;
     for word in words {
-        let mebibytes = word.strip_suffix("MiB").and_then(|n| n.parse::<usize>().ok());
+        let mebibytes = word
+            .strip_suffix("MiB")
+            .and_then(|n| n.parse::<usize>().ok());
         if let Some(mebibytes) = mebibytes {
             most = SLICE.max(mebibytes << 20).min(STREAM);
         } else if let Ok(size) = word.parse() {

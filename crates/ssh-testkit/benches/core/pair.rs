@@ -129,7 +129,7 @@ impl Setup {
     /// Compression at this level from the end of authentication on.
     pub(crate) fn compressed(mut self, level: u8) -> Self {
         for transport in [&mut self.client.transport, &mut self.server.transport] {
-            let method = vec![CompressionAlgorithm::ZlibOpenssh];
+            let method = vec![CompressionAlgorithm::ZlibOpenSsh];
             transport.compression_level = level;
             transport.algorithms.compression_client_to_server = method.clone();
             transport.algorithms.compression_server_to_client = method;

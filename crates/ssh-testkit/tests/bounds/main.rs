@@ -92,12 +92,12 @@ fn all<P: Decides>(limits: &Limits) -> (i64, i64) {
 }
 
 fn all_compressed<P: Decides>(limits: &Limits) -> (i64, i64) {
-    use CompressionAlgorithm::{Zlib, ZlibOpenssh};
+    use CompressionAlgorithm::{Zlib, ZlibOpenSsh};
     let more = limits.memory_of_compression();
     let before = table::<P>("before", limits, Zlib, compressed_before_auth(), |_| {
         limits.memory_before_auth() + more
     });
-    let after = table::<P>("after", limits, ZlibOpenssh, compressed_after_auth(), |n| {
+    let after = table::<P>("after", limits, ZlibOpenSsh, compressed_after_auth(), |n| {
         limits.memory(n) + more
     });
     (before, after)
@@ -129,7 +129,7 @@ fn no_peer_gets_more_memory_with_compression_than_the_limits_say() {
 #[test]
 fn compression_takes_memory_from_its_first_packet_to_the_end() {
     fn one<P: Decides>() {
-        let fresh = || Victim::<P>::compressed(|_| {}, CompressionAlgorithm::ZlibOpenssh);
+        let fresh = || Victim::<P>::compressed(|_| {}, CompressionAlgorithm::ZlibOpenSsh);
         let mut without = Victim::<P>::new(|_| {}).up_to(Stage::Auth);
         let mut with = fresh().up_to(Stage::Auth);
         let more = with.rest() - without.rest();

@@ -27,7 +27,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
 }
 
 const METHODS: [CompressionAlgorithm; 2] = [
-    CompressionAlgorithm::ZlibOpenssh,
+    CompressionAlgorithm::ZlibOpenSsh,
     CompressionAlgorithm::Zlib,
 ];
 
@@ -115,13 +115,13 @@ fn what_is_counted_towards_new_keys_is_what_is_sent() {
         lines.filter(|line| line.contains("KeysExchanged")).count()
     };
     assert!(exchanges(CompressionAlgorithm::None) >= 8);
-    assert_eq!(exchanges(CompressionAlgorithm::ZlibOpenssh), 1);
+    assert_eq!(exchanges(CompressionAlgorithm::ZlibOpenSsh), 1);
 }
 
 /// Windows are of what is not compressed: a receiver that does not read is sent no more than one.
 #[test]
 fn a_window_is_of_what_is_not_compressed() {
-    let (client, mut server) = configs(CompressionAlgorithm::ZlibOpenssh, 3);
+    let (client, mut server) = configs(CompressionAlgorithm::ZlibOpenSsh, 3);
     server.transport.limits.window = 64 * 1024;
     let mut app = Session::new(vec![vec![b'z'; 3_000_000]]);
     app.server.reads = false;
@@ -164,7 +164,7 @@ impl App for Sender {
 #[test]
 fn what_is_sendable_is_accepted_and_more_if_it_packs_well() {
     for (data, more) in [(vec![b'z'; 1 << 20], true), (noise(1 << 20, 1), false)] {
-        let (client, server) = configs(CompressionAlgorithm::ZlibOpenssh, 3);
+        let (client, server) = configs(CompressionAlgorithm::ZlibOpenSsh, 3);
         let mut app = Sender {
             session: Session::new(vec![vec![1]]),
             data,
@@ -184,7 +184,7 @@ fn what_is_sendable_is_accepted_and_more_if_it_packs_well() {
 #[test]
 fn a_transcript_is_the_same_every_time() {
     let transcript = || {
-        let (client, server) = configs(CompressionAlgorithm::ZlibOpenssh, 6);
+        let (client, server) = configs(CompressionAlgorithm::ZlibOpenSsh, 6);
         let mut app = Session::new(vec![pattern(20_000, 1)]);
         let mut pair = Pair::with(1, client, server).recorded();
         assert!(pair.run(&mut app));

@@ -209,7 +209,7 @@ fn two_threads_each_side_byte_exact_in_both_directions() {
 
 #[test]
 fn two_threads_each_side_byte_exact_in_both_directions_compressed() {
-    byte_exact(CompressionAlgorithm::ZlibOpenssh, SIZE / 2);
+    byte_exact(CompressionAlgorithm::ZlibOpenSsh, SIZE / 2);
 }
 
 fn byte_exact(compression: CompressionAlgorithm, size: usize) {

@@ -495,7 +495,8 @@ fn asked(set: fn(&mut Limits), attempt: for<'a> fn(&'a [u8]) -> UserauthRequest<
 fn each_limit_names_the_test_that_proves_it() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let tests = crate::rows::all_tests();
-    let config = fs::read_to_string(crates.join("ssh-proto/src/config.rs")).expect("a source");
+    let config =
+        fs::read_to_string(crates.join("ssh-proto/src/config/limits.rs")).expect("a source");
     let (_, limits) = config.split_once("pub struct Limits {").expect("there");
     let (limits, _) = limits.split_once("\n}").expect("its end");
     let (mut doc, mut fields) = (String::new(), 0);

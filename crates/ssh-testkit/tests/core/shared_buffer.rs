@@ -162,7 +162,7 @@ fn twenty_busy_connections_over_one_buffer() {
 /// The room for what inflates is shared as well, and lent to one connection at a time.
 #[test]
 fn connections_that_compress_over_one_buffer() {
-    run(20, 30_000, CompressionAlgorithm::ZlibOpenssh);
+    run(20, 30_000, CompressionAlgorithm::ZlibOpenSsh);
     run(20, 30_000, CompressionAlgorithm::Zlib);
 }
 

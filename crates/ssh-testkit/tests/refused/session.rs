@@ -45,7 +45,7 @@ pub(crate) enum Compressed {
 
 impl Compressed {
     fn set(self, algorithms: &mut Algorithms) {
-        let method = vec![CompressionAlgorithm::ZlibOpenssh];
+        let method = vec![CompressionAlgorithm::ZlibOpenSsh];
         match self {
             Self::Nothing => {}
             Self::ToClient => algorithms.compression_server_to_client = method,

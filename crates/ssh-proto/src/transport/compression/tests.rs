@@ -15,7 +15,7 @@ use crate::error::{CompressionError, Error, LimitExceeded};
 use crate::random::Random as _;
 use crate::random::testing::SeededRandom;
 
-const METHOD: CompressionAlgorithm = CompressionAlgorithm::ZlibOpenssh;
+const METHOD: CompressionAlgorithm = CompressionAlgorithm::ZlibOpenSsh;
 const LIMIT: usize = 256 * 1024;
 
 fn deflater(level: u8) -> Deflater {

@@ -90,6 +90,6 @@ fn mode_configs(mode: usize) -> (ClientConfig, ServerConfig) {
 }
 
 fn compress(algorithms: &mut ssh_proto::algorithm::Algorithms) {
-    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenssh];
-    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenssh];
+    algorithms.compression_client_to_server = vec![CompressionAlgorithm::ZlibOpenSsh];
+    algorithms.compression_server_to_client = vec![CompressionAlgorithm::ZlibOpenSsh];
 }

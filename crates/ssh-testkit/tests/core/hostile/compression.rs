@@ -30,7 +30,7 @@ fn with<P: Subject>(up: Method, down: Method) -> Bench<P> {
 }
 
 fn delayed<P: Subject>() -> Bench<P> {
-    with(Method::ZlibOpenssh, Method::ZlibOpenssh)
+    with(Method::ZlibOpenSsh, Method::ZlibOpenSsh)
 }
 
 fn connected<P: Subject>() -> Bench<P> {

@@ -155,10 +155,10 @@ fn settings(config: &mut TransportConfig, random: &mut SeededRandom) {
         &mut config.algorithms.compression_server_to_client,
     ] {
         *methods = match random.below(4) {
-            0 => vec![Compression::ZlibOpenssh, Compression::None],
+            0 => vec![Compression::ZlibOpenSsh, Compression::None],
             1 => vec![
                 Compression::Zlib,
-                Compression::ZlibOpenssh,
+                Compression::ZlibOpenSsh,
                 Compression::None,
             ],
             _ => vec![Compression::None],

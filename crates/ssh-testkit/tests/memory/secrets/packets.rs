@@ -1,0 +1,95 @@
+//! The keys of packets, of every cipher and MAC.
+
+use std::hint::black_box;
+
+use ssh_proto::fuzzing::{self, Packets};
+use ssh_testkit::alloc::{Left, left_behind, unwatched, watch};
+
+use super::alone;
+
+/// The modes of [`Packets`], each with a name: every cipher in either order, and every MAC.
+fn few_modes() -> impl Iterator<Item = (usize, String)> {
+    let all = fuzzing::modes();
+    fuzzing::few_modes().into_iter().map(move |mode| {
+        let number = all.iter().position(|one| *one == mode).unwrap();
+        (1 + number, format!("{mode:?}"))
+    })
+}
+
+/// Packets go both ways, as they do in a connection.
+fn exchange(packets: &mut Packets) {
+    for n in 0..3 {
+        let mut sealed = packets.seal(&[n; 2000]).unwrap();
+        let opened = packets.open(&mut sealed, 35_000).unwrap();
+        unwatched(move || drop((sealed, opened)));
+    }
+}
+
+/// The keys of a cipher and its MAC, as they lie in a connection.
+#[test]
+fn q3_the_keys_of_packets_are_not_in_freed_memory() {
+    let _alone = alone();
+    // Another key for each: what the use of one leaves on the stack is not asked about here.
+    for ((mode, name), seed) in few_modes().zip(0xa7..) {
+        let watch = watch(&[seed; 16]);
+        // Keys of HMAC, and what they are in the middle of it (RFC 2104 section 2).
+        let mac = seed ^ 0x55;
+        for byte in [mac, mac ^ 0x36, mac ^ 0x5c] {
+            watch.also(&[byte; 16]);
+        }
+        let mut packets = Box::new(Packets::new(mode, seed).unwrap());
+        exchange(&mut packets);
+        drop(black_box(packets));
+        let (hits, which, size) = (watch.hits(), watch.last_secret(), watch.last_block());
+        assert_eq!(hits, 0, "{name}: {which:?} in {size:?}");
+    }
+}
+
+/// What is left of keys that are in use, in the blocks of memory that they lay in.
+fn left_of(mode: usize, seed: u8) -> Vec<Left> {
+    let packets = || {
+        let mut packets = Box::new(Packets::new(mode, seed).unwrap());
+        exchange(&mut packets);
+        drop(black_box(packets));
+    };
+    left_behind(packets).1
+}
+
+/// Key schedules, tables and intermediate keys are all that a key is turned into: whatever it was, the
+/// same is left of it.
+#[test]
+fn q3_what_is_left_of_the_keys_of_packets_is_the_same_for_every_key() {
+    let _alone = alone();
+    for (mode, name) in few_modes() {
+        // What a key has nothing to do with may differ as well: addresses in the memory.
+        let again = [
+            left_of(mode, 0x31),
+            left_of(mode, 0x31),
+            left_of(mode, 0x31),
+        ];
+        let other = left_of(mode, 0x9d);
+        let count = other.len();
+        assert!(
+            count >= 5 && again.iter().all(|left| left.len() == count),
+            "{name}"
+        );
+        let mut alike = 0;
+        for (n, left) in other.iter().enumerate() {
+            let [first, rest @ ..] = again.each_ref().map(|left| left[n]);
+            if rest == [first; 2] {
+                assert_eq!(*left, first, "{name}: block {n}");
+                alike += 1;
+            }
+        }
+        assert!(alike + 4 >= count, "{name}: {alike} of {count}");
+    }
+}
+
+/// The same comparison notices a copy that is not wiped.
+#[test]
+fn q3_a_key_that_is_left_behind_is_another_one_each_time() {
+    let _alone = alone();
+    let left = |key: u8| left_behind(|| drop(black_box(vec![key; 40]))).1;
+    assert_eq!(left(1), left(1));
+    assert_ne!(left(1), left(2));
+}
