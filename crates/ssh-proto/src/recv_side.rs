@@ -308,7 +308,7 @@ impl RecvSide {
         #[cfg(feature = "internal-fuzzing")]
         crate::fuzzing::judged(self.view, payload.bytes);
         match self.view.judge(payload.number) {
-            Verdict::Accept => self.accept(payload, authenticated).map(Some),
+            Verdict::Accept => self.accept(payload).map(Some),
             Verdict::Ignore => Ok(Some(Next::Again)),
             Verdict::Unknown => Ok(Some(Next::control(Kind::Unknown(payload.seq)))),
             Verdict::Refuse => Err(self.view.refusal(payload.number).into()),
@@ -367,15 +367,16 @@ impl RecvSide {
         Ok(())
     }
 
-    fn accept<'b>(&mut self, payload: Payload<'b>, authed: bool) -> Result<Next<'b>, Error> {
+    /// What the gate has let through: data only after authentication.
+    fn accept<'b>(&mut self, payload: Payload<'b>) -> Result<Next<'b>, Error> {
         const DATA: u8 = <ChannelData<'_> as Wire<'_>>::NUMBER;
         const EXTENDED_DATA: u8 = <ChannelExtendedData<'_> as Wire<'_>>::NUMBER;
         let (recipient_channel, stream, data) = match payload.number {
-            DATA if authed => {
+            DATA => {
                 let message = ChannelData::decode(payload.bytes)?;
                 (message.recipient_channel, Stream::Data, message.data)
             }
-            EXTENDED_DATA if authed => {
+            EXTENDED_DATA => {
                 let message = ChannelExtendedData::decode(payload.bytes)?;
                 let stream = Stream::Extended(message.data_type_code.0);
                 (message.recipient_channel, stream, message.data)
@@ -555,6 +556,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
     use alloc::{format, vec};
 
     use super::*;
@@ -660,6 +662,102 @@ mod tests {
             }
             take(recv, &IGNORE);
             assert!(recv.keys_are_old());
+        }
+    }
+
+    /// Opens one thing of `payload`'s packet, or of nothing: what it is, and what is wanted then.
+    fn open(recv: &mut RecvSide, payload: Option<&[u8]>) -> (Option<String>, Wants) {
+        let mut bytes = payload.map(packet).unwrap_or_default();
+        let mut consumed = Consumed::default();
+        let mut batch = Batch::over(&mut bytes, &mut consumed);
+        let opened = recv.open(&mut batch).map(|opened| format!("{opened:?}"));
+        (opened, recv.wants())
+    }
+
+    #[test]
+    fn last_words_count_while_somebody_decides_and_nothing_else_does() {
+        const GOODBYE: [u8; 13] = [
+            number::SSH_MSG_DISCONNECT,
+            0,
+            0,
+            0,
+            11,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        let waiting = |phase| {
+            let mut recv = recv(phase, &Limits::default());
+            recv.status = Status::Paused;
+            recv
+        };
+        for phase in [Phase::Auth, Phase::Connected] {
+            let mut recv = waiting(phase);
+            assert_eq!(open(&mut recv, Some(&GOODBYE)), (None, Wants::Answer));
+        }
+        for (payload, opened) in [
+            (Some(&GOODBYE[..]), "Control(Payload(number 1, 13 bytes))"),
+            (Some(&IGNORE), "Control(end of input)"),
+            (None, "Control(end of input)"),
+        ] {
+            let mut recv = waiting(Phase::Auth);
+            recv.close_input();
+            assert_eq!(open(&mut recv, payload).0.as_deref(), Some(opened));
+        }
+        // What was received on channels is not lost: it waits for the answer.
+        let mut recv = waiting(Phase::Connected);
+        recv.close_input();
+        assert_eq!(open(&mut recv, Some(&GOODBYE)), (None, Wants::Answer));
+    }
+
+    #[test]
+    fn what_was_read_is_opened_when_nobody_takes_output_any_more() {
+        let mut recv = recv(Phase::Connected, &Limits::default());
+        recv.status = Status::Stalled;
+        assert_eq!(open(&mut recv, Some(&IGNORE)), (None, Wants::Output));
+        recv.close_input();
+        let (opened, _) = open(&mut recv, Some(&IGNORE));
+        assert_eq!(
+            opened.as_deref(),
+            Some("Control(Payload(number 2, 5 bytes))")
+        );
+        let (opened, _) = open(&mut recv, None);
+        assert_eq!(opened.as_deref(), Some("Control(end of input)"));
+    }
+
+    /// A stream that is compressed begins with an octet whose lower half is 8.
+    #[test]
+    fn z4_no_message_of_before_looks_like_the_beginning_of_a_stream() {
+        let from_before: Vec<u8> = (0..=u8::MAX).filter(|n| is_from_before(*n)).collect();
+        let expected = (1..=4).chain(50..=55).chain(57..=71).chain(73..=79);
+        assert_eq!(from_before, expected.collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn what_is_wanted_is_what_the_other_half_has_last_said() {
+        let mut recv = recv(Phase::Connected, &Limits::default());
+        assert_eq!(open(&mut recv, None), (None, Wants::Bytes(8)));
+        recv.want_batch();
+        assert_eq!(recv.wants(), Wants::Batch);
+        recv.want_nothing();
+        assert_eq!(recv.wants(), Wants::Closed);
+    }
+
+    #[test]
+    fn credit_is_that_of_one_channel_and_not_of_the_next_in_its_place() {
+        let mut recv = recv(Phase::Connected, &Limits::default());
+        let [one, next] = [0, 1].map(|generation| ChannelId::of(3, generation));
+        for id in [one, next] {
+            assert!(recv.take_credit(id, 10, 10).is_ok());
+            assert!(matches!(
+                recv.take_credit(id, 10, 1),
+                Err(Error::PeerMisbehaved(PeerMisbehaved::WindowExceeded))
+            ));
         }
     }
 

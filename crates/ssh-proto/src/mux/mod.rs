@@ -49,6 +49,13 @@ pub struct ChannelId {
     generation: u32,
 }
 
+#[cfg(test)]
+impl ChannelId {
+    pub(crate) const fn of(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+}
+
 impl core::fmt::Display for ChannelId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "channel {}", self.slot)

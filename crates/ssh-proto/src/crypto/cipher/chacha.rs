@@ -6,23 +6,22 @@
 
 use core::hint::black_box;
 
-use ring::aead::chacha20_poly1305_openssh as ring_chacha;
-
+use super::aead::chacha20_poly1305_openssh as construct;
 use super::{CryptoError, Layout};
 
-const KEY_LEN: usize = ring_chacha::KEY_LEN;
-const TAG_LEN: usize = ring_chacha::TAG_LEN;
+const KEY_LEN: usize = construct::KEY_LEN;
+const TAG_LEN: usize = construct::TAG_LEN;
 
 /// The key of the direction that we send in. Wiped when dropped.
 pub(super) struct SealingKey {
-    key: ring_chacha::SealingKey,
+    key: construct::SealingKey,
 }
 
 impl Drop for SealingKey {
     fn drop(&mut self) {
-        // ring has no wiping of its own: a key that everybody knows takes the place of this one, and
+        // Not both libraries wipe keys: one that everybody knows takes the place of this one, and
         // is looked at, so that writing it is not left out.
-        self.key = ring_chacha::SealingKey::new(&[0; KEY_LEN]);
+        self.key = construct::SealingKey::new(&[0; KEY_LEN]);
         black_box(&mut self.key);
     }
 }
@@ -30,7 +29,7 @@ impl Drop for SealingKey {
 impl SealingKey {
     pub(super) fn new(key: &[u8]) -> Result<Self, CryptoError> {
         Ok(Self {
-            key: ring_chacha::SealingKey::new(key_array(key)?),
+            key: construct::SealingKey::new(key_array(key)?),
         })
     }
 
@@ -43,7 +42,7 @@ impl SealingKey {
 
 /// The key of the direction that we receive in. Wiped when dropped.
 pub(super) struct OpeningKey {
-    key: ring_chacha::OpeningKey,
+    key: construct::OpeningKey,
     /// The keystream under the length of the packet that was asked about last. It depends on the
     /// sequence number alone, never on what the peer sent, so it cannot go stale within a packet.
     length_stream: Option<(u32, [u8; Layout::LENGTH_LEN])>,
@@ -52,7 +51,7 @@ pub(super) struct OpeningKey {
 impl Drop for OpeningKey {
     fn drop(&mut self) {
         // As above.
-        self.key = ring_chacha::OpeningKey::new(&[0; KEY_LEN]);
+        self.key = construct::OpeningKey::new(&[0; KEY_LEN]);
         // Not `None`, which would leave what was behind it.
         self.length_stream = Some((0, [0; Layout::LENGTH_LEN]));
         black_box((&mut self.key, &mut self.length_stream));
@@ -62,7 +61,7 @@ impl Drop for OpeningKey {
 impl OpeningKey {
     pub(super) fn new(key: &[u8]) -> Result<Self, CryptoError> {
         Ok(Self {
-            key: ring_chacha::OpeningKey::new(key_array(key)?),
+            key: construct::OpeningKey::new(key_array(key)?),
             length_stream: None,
         })
     }
@@ -78,7 +77,7 @@ impl OpeningKey {
         self.key
             .open_in_place(seq, text, tag)
             .map_err(|_| CryptoError::Integrity)?;
-        // ring decrypts the body only.
+        // That decrypts the body only.
         if let Some(field) = text.first_chunk_mut() {
             *field = self.decrypt_length(seq, length);
         }

@@ -10,8 +10,7 @@
 
 use core::hint::black_box;
 
-use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
-
+use super::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use super::{CryptoError, Layout};
 use crate::algorithm::CipherAlgorithm;
 
@@ -27,7 +26,7 @@ pub(super) struct GcmKey {
 
 impl Drop for GcmKey {
     fn drop(&mut self) {
-        // ring has no wiping of its own. The schedule of a key that everybody knows takes the place
+        // Not both libraries wipe keys. The schedule of a key that everybody knows takes the place
         // of this one, and is looked at, so that writing it is not left out.
         let algorithm = self.key.algorithm();
         let nothing = [0; MAX_KEY_LEN];
@@ -63,9 +62,11 @@ impl GcmKey {
     }
 
     pub(super) fn open(&mut self, packet: &mut [u8]) -> Result<(), CryptoError> {
-        let (length, body, tag) = split(packet).ok_or(CryptoError::Integrity)?;
+        let (length, body) = packet
+            .split_first_chunk_mut::<{ Layout::LENGTH_LEN }>()
+            .ok_or(CryptoError::Integrity)?;
         let nonce = self.nonces.next().ok_or(CryptoError::KeyExhausted)?;
-        self.open_with(nonce, length, body, *tag)
+        self.open_with(nonce, length, body)
     }
 
     /// Nobody but the two above, and a test, may choose the nonce.
@@ -84,18 +85,17 @@ impl GcmKey {
         made.as_ref().try_into().map_err(|_| CryptoError::Internal)
     }
 
-    /// As above.
+    /// As above. The tag is at the end of `body`, and stays there.
     #[inline]
     pub(super) fn open_with(
         &self,
         nonce: [u8; NONCE_LEN],
         aad: &[u8],
         body: &mut [u8],
-        tag: [u8; TAG_LEN],
     ) -> Result<(), CryptoError> {
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.key
-            .open_in_place_separate_tag(nonce, Aad::from(aad), Tag::from(tag), body, 0..)
+            .open_in_place(nonce, Aad::from(aad), body)
             .map(|_| ())
             .map_err(|_| CryptoError::Integrity)
     }

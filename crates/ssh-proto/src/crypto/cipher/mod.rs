@@ -22,6 +22,11 @@ mod with_mac;
 use alloc::boxed::Box;
 use core::fmt;
 
+// Two libraries with one interface.
+#[cfg(feature = "aws-lc")]
+use aws_lc_rs::aead;
+#[cfg(not(feature = "aws-lc"))]
+use ring::aead;
 use zeroize::Zeroize as _;
 
 use super::mac::Part;
