@@ -425,6 +425,8 @@ fn trim(storage: &mut Vec<u8>, mark: usize) {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
     use crate::random::testing::SeededRandom;
     use crate::recv::RecvBuf;
@@ -552,6 +554,51 @@ mod tests {
         assert_eq!(f.buf.room(Share::Half), 2000);
         f.buf.give_back();
         assert!(capacity > 0 && f.buf.capacity() == 0);
+    }
+
+    #[test]
+    fn q3_what_is_in_clear_is_wiped_and_never_shown() {
+        let mut f = Fixture::new(4000);
+        f.send(TO, b"sent");
+        let written = f.buf.output(&mut f.sealer, &mut f.streams).unwrap().len();
+        f.buf.consume(1);
+        f.send(TO, b"hunter2");
+        let shown = format!("{:?}", f.buf);
+        assert!(
+            shown.contains(&format!("waiting: {}", written - 1)),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("data: 7") && !shown.contains("104"),
+            "{shown}"
+        );
+        let clear = |f: &Fixture| f.buf.storage.windows(7).any(|bytes| bytes == b"hunter2");
+        assert!(clear(&f));
+        f.buf.wipe();
+        assert!(!clear(&f) && f.buf.storage[..written].iter().any(|byte| *byte != 0));
+    }
+
+    #[test]
+    fn no_data_is_no_packet() {
+        let mut f = Fixture::new(4000);
+        assert_eq!(f.send(TO, b""), 0);
+        assert!(f.buf.is_empty() && f.payloads().is_empty());
+    }
+
+    #[test]
+    fn what_moves_is_output_that_there_is() {
+        let mut f = Fixture::new(4000);
+        assert!(!f.buf.consume(1));
+        f.send(TO, b"a");
+        f.buf.output(&mut f.sealer, &mut f.streams).unwrap();
+        assert!(!f.buf.consume(0));
+        assert!(f.buf.consume(1));
+        assert!(f.buf.consume(usize::MAX) && f.buf.is_empty());
+        // Where there is nothing to take, nothing is given in exchange.
+        let capacity = f.buf.capacity();
+        let mut out = Vec::new();
+        f.buf.take(&mut out, &mut f.sealer, &mut f.streams).unwrap();
+        assert_eq!((f.buf.capacity(), out.capacity()), (capacity, 0));
     }
 
     #[test]

@@ -305,7 +305,7 @@ impl ClientSend {
     }
 
     /// Whether [`next_ask`](Self::next_ask) has a question.
-    pub(super) fn has_ask(&self) -> bool {
+    fn has_ask(&self) -> bool {
         match &self.auth.state {
             State::Idle => self.session_id().is_some(),
             State::Unusable | State::ToSign(..) => true,

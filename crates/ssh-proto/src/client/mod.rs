@@ -162,10 +162,7 @@ impl Client {
 
     /// What is needed next.
     pub fn wants(&self) -> Wants {
-        match self.send.wants(&self.recv) {
-            Wants::Bytes(_) | Wants::Output if self.send.has_ask() => Wants::Batch,
-            wants => wants,
-        }
+        self.send.wants(&self.recv)
     }
 
     /// The size of the packet at the front of the input; see [`RecvSide::need`].

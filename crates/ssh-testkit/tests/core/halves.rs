@@ -1,6 +1,7 @@
 //! Two threads for one connection: one owns the receiving half without a lock, the sending half is
 //! behind a mutex that both take.
 
+use std::mem;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,11 +11,12 @@ use std::time::Duration;
 use ssh_proto::algorithm::CompressionAlgorithm;
 use ssh_proto::client::{ClientEvent, Credential};
 use ssh_proto::config::ClientConfig;
-use ssh_proto::message::DisconnectReason;
+use ssh_proto::message::{ChannelOpenConfirmation, ChannelWindowAdjust, DisconnectReason};
 use ssh_proto::server::{AuthEvent, ServerEvent};
 use ssh_proto::{
     ChannelEvent, ChannelId, Client, Instant, Opened, PeerSend, RecvBuf, Role, Server, Wants,
 };
+use ssh_testkit::raw::{Bench, Stage};
 use ssh_testkit::rng::SeededRandom;
 use ssh_testkit::sim::{pattern, server_config};
 
@@ -200,6 +202,41 @@ fn on_channel<S: PeerSend>(
         }
         _ => {}
     }
+}
+
+/// Who may write again is told on the half that writes, and nowhere else.
+#[test]
+fn where_the_halves_are_apart_the_one_that_receives_hears_of_no_room() {
+    let mut bench = Bench::<Client>::at(Stage::Connected, true);
+    bench.peer.open_session().expect("connected");
+    bench.turn();
+    bench.message(&ChannelOpenConfirmation {
+        recipient_channel: 0,
+        sender_channel: 0,
+        initial_window_size: 10,
+        maximum_packet_size: 1000,
+    });
+    let id = bench.seen.channels[0];
+    let another = Client::new(ClientConfig::default(), Box::new(SeededRandom::new(1)));
+    let client = mem::replace(&mut bench.peer, another.expect("a client"));
+    let (mut recv, mut send) = client.split();
+    let sent = send.channel(id).expect("open").send(&[0; 20]);
+    assert_eq!(sent, Ok(10));
+    bench.raw.message(&ChannelWindowAdjust {
+        recipient_channel: 0,
+        bytes_to_add: 10,
+    });
+    bench.rx.push(&bench.raw.take_output());
+    send.begin_poll(&mut recv);
+    assert!(send.pending_event(&mut recv, bench.now).is_none());
+    let mut batch = bench.rx.batch();
+    let Some(Opened::Control(control)) = recv.open(&mut batch) else {
+        panic!("no message");
+    };
+    assert!(send.apply(control, &mut recv, bench.now).is_none());
+    assert!(send.pending_event(&mut recv, bench.now).is_none());
+    assert_eq!(send.poll_writable(), Some(id));
+    assert_eq!(send.poll_writable(), None);
 }
 
 #[test]

@@ -28,6 +28,22 @@ fn asked() -> (Bench<Client>, AuthToken) {
 }
 
 #[test]
+fn the_servers_key_is_told_of_from_when_it_is_trusted() {
+    let mut bench = Bench::<Client>::at(Stage::Method, true);
+    bench.proper(Stage::Method);
+    let mut asked = None;
+    bench.turn_with(|_, event, _| {
+        if let ClientEvent::HostKey { key, decision, .. } = event {
+            asked = Some((key, decision));
+        }
+    });
+    let (key, decision) = asked.expect("a question");
+    assert_eq!(bench.peer.host_key(), None);
+    bench.peer.trust(decision).expect("mine");
+    assert_eq!(bench.peer.host_key(), Some(&key));
+}
+
+#[test]
 fn what_is_longer_than_eight_kibibytes_is_not_sent_and_something_else_is_asked_for() {
     let (fits, long) = ("x".repeat(8 * 1024), "x".repeat(8 * 1024 + 1));
     let new = |old, new| Credential::NewPassword { old, new };
