@@ -578,6 +578,55 @@ mod tests {
         assert!(!clear(&f) && f.buf.storage[..written].iter().any(|byte| *byte != 0));
     }
 
+    /// What is made of a storage so long, when it must be of that size.
+    fn grown(before: usize, size: usize, mark: usize) -> usize {
+        let mut storage = Vec::new();
+        if before > 0 {
+            grow(&mut storage, 0..0, before, before).unwrap();
+            storage.truncate(before);
+            storage.shrink_to_fit();
+        }
+        grow(&mut storage, 0..0, size, mark).unwrap();
+        assert_eq!(storage.capacity(), storage.len(), "no more is asked for");
+        storage.len()
+    }
+
+    #[test]
+    fn storage_doubles_up_to_the_mark_and_grows_by_little_above_it() {
+        let mark = 40_000;
+        for (before, size, after) in [
+            (0, 1, MIN_STORAGE),
+            (0, MIN_STORAGE + 1, MIN_STORAGE + 1),
+            (10_000, 10_001, 20_000),
+            (10_000, 30_000, 30_000),
+            (30_000, 30_001, mark),
+            (30_000, mark, mark),
+            (30_000, mark + 1, mark + 1 + STEP),
+            (50_000, 50_001, 50_001 + STEP),
+            (50_000, 50_000, 50_000),
+        ] {
+            assert_eq!(grown(before, size, mark), after, "{before} {size}");
+        }
+    }
+
+    #[test]
+    fn storage_for_more_than_data_is_given_back_when_all_is_written() {
+        let most = 40_000 + 2 * STEP;
+        for (capacity, mark, kept) in [
+            (most, 40_000, true),
+            (most + 1, 40_000, false),
+            (MIN_STORAGE, 0, true),
+            (2 * STEP, 0, true),
+            (2 * STEP + 1, 0, false),
+        ] {
+            let mut storage = Vec::new();
+            storage.reserve_exact(capacity);
+            assert_eq!(storage.capacity(), capacity);
+            trim(&mut storage, mark);
+            assert_eq!(storage.capacity() > 0, kept, "{capacity} {mark}");
+        }
+    }
+
     #[test]
     fn no_data_is_no_packet() {
         let mut f = Fixture::new(4000);
