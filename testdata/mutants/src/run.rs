@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -19,6 +20,8 @@ const MEMORY: u32 = 4 << 20;
 /// So much time of a processor a test may take in any case, and ten times what it usually takes. By the
 /// clock on the wall it may take ten times as long: others may be busy as well.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Tests that take so long together run first; then, in one process, those of four times as long.
+const FIRST_BATCH: Duration = Duration::from_millis(100);
 
 /// A test that is green without a mutant.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ pub fn record(
         let file = files.join(n.to_string());
         let _ = fs::remove_file(&file);
         let begin = Instant::now();
-        let end = run(program, name, longest, |command| {
+        let end = run(program, &[name], longest, |command| {
             command.env("MUTANTS_REACHED", &file);
         });
         match end {
@@ -117,7 +120,8 @@ pub fn record(
 }
 
 /// Runs the tests that reach each of `mutants`, the quickest first, until one fails. What killed a
-/// mutant the last time is asked first.
+/// mutant the last time is asked first. More and more of them run in one process: to start one costs
+/// as much as many a test.
 pub fn judge(
     mutants: &[u32],
     tests: &[Test],
@@ -133,33 +137,48 @@ pub fn judge(
             .collect();
         those.sort_by_key(|test| killers.get(&number) != Some(&test.name));
         let mut verdict = Verdict::from(Outcome::Survived);
-        for test in those {
-            let patience = PATIENCE.max(test.takes * 10);
-            let end = run(&test.program, &test.name, patience, |command| {
+        let mut rest = those.as_slice();
+        let mut budget = FIRST_BATCH;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch(rest, budget));
+            (rest, budget) = (later, budget * 4);
+            let names: Vec<&str> = batch.iter().map(|test| test.name.as_str()).collect();
+            let takes: Duration = batch.iter().map(|test| test.takes).sum();
+            let patience = PATIENCE.max(takes * 10);
+            let end = run(&batch[0].program, &names, patience, |command| {
                 command.env("MUTANT", number.to_string());
             });
-            let outcome = match end {
+            let (outcome, by) = match end {
                 Ok(End::Passed) => continue,
-                Ok(End::Failed) => Outcome::Killed,
-                Ok(End::TooLate) => Outcome::Timeout,
+                Ok(End::Failed(by)) => (Outcome::Killed, by),
+                Ok(End::TooLate) => (Outcome::Timeout, None),
                 Err(error) => {
-                    eprintln!("{}: {error}", test.name);
+                    eprintln!("{names:?}: {error}");
                     continue;
                 }
             };
-            verdict = Verdict {
-                outcome,
-                by: Some(test.name.clone()),
-            };
+            let by = by.or_else(|| names.first().map(|name| (*name).to_owned()));
+            verdict = Verdict { outcome, by };
             break;
         }
         report(number, verdict);
     });
 }
 
+/// How many of these tests run together: of one program, and one at the least.
+fn batch(tests: &[&Test], budget: Duration) -> usize {
+    let mut takes = Duration::ZERO;
+    let fits = |test: &&&Test| {
+        takes += test.takes;
+        takes <= budget && test.program.path == tests[0].program.path
+    };
+    tests.iter().take_while(fits).count().max(1)
+}
+
 enum End {
     Passed,
-    Failed,
+    /// The test that failed, if it is known.
+    Failed(Option<String>),
     TooLate,
 }
 
@@ -178,7 +197,7 @@ fn names(program: &Program, arguments: &[&str]) -> Result<Vec<String>, Failure> 
 
 fn run(
     program: &Program,
-    test: &str,
+    tests: &[&str],
     patience: Duration,
     set: impl FnOnce(&mut Command),
 ) -> Result<End, Failure> {
@@ -188,16 +207,25 @@ fn run(
     command
         .args(["-c", &format!("{limits}; exec \"$@\""), "sh"])
         .arg(&program.path)
-        .args(["--exact", test, "--test-threads=1", "--quiet"])
+        .args(["--exact", "--test-threads=1", "--quiet"])
+        .args(tests)
         .current_dir(&program.directory)
         .env("CARGO_MANIFEST_DIR", &program.directory)
         .env("SSH_TEST_PEERS", "none")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null());
     set(&mut command);
     let begin = Instant::now();
     let mut child = command.spawn()?;
+    // Read while it runs, so that it never waits for this.
+    let output = child.stdout.take().map(|mut output| {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = output.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    });
     let mut pause = Duration::from_micros(500);
     loop {
         if let Some(status) = child.try_wait()? {
@@ -205,7 +233,7 @@ fn run(
                 Some(0) => End::Passed,
                 // Whoever exceeds its time is killed; a panic is an exit.
                 None if used_up(status) => End::TooLate,
-                _ => End::Failed,
+                _ => End::Failed(output.and_then(|output| failed(&output.join().ok()?))),
             });
         }
         if begin.elapsed() > patience * 10 {
@@ -216,6 +244,12 @@ fn run(
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
+}
+
+/// The first of the tests that the harness lists as failed.
+fn failed(output: &str) -> Option<String> {
+    let (_, list) = output.rsplit_once("failures:\n")?;
+    Some(list.lines().next()?.trim().to_owned())
 }
 
 /// Whether a process was ended for the time that it took.
