@@ -715,6 +715,27 @@ mod tests {
         assert_eq!(open(&mut recv, Some(&GOODBYE)), (None, Wants::Answer));
     }
 
+    #[cfg(feature = "legacy")]
+    #[test]
+    fn last_words_wait_for_room_to_inflate_them() {
+        for room in [true, false] {
+            let limits = Limits::default();
+            let mut recv = recv(Phase::Auth, &limits);
+            recv.inflater.begin(CompressionAlgorithm::Zlib);
+            recv.status = Status::Paused;
+            recv.close_input();
+            let mut consumed = Consumed::default();
+            let mut batch = Batch::over(&mut [], &mut consumed);
+            batch.room(limits.packet_before_auth).unwrap();
+            // All of it but what one more packet may need, or a byte less than that.
+            let rest = limits.packet_before_auth - usize::from(!room);
+            batch.lend(limits.packet_before_auth + crate::recv::INFLATE_AHEAD - rest);
+            let opened = recv.open(&mut batch).map(|opened| format!("{opened:?}"));
+            assert_eq!(opened.as_deref(), room.then_some("Control(end of input)"));
+            assert_eq!(recv.wants() == Wants::Batch, !room);
+        }
+    }
+
     #[test]
     fn what_was_read_is_opened_when_nobody_takes_output_any_more() {
         let mut recv = recv(Phase::Connected, &Limits::default());

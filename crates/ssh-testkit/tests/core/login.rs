@@ -7,7 +7,7 @@ use ssh_proto::error::Misuse;
 use ssh_proto::key::PublicKey;
 use ssh_proto::message::{ExtInfo, Extension, List, number};
 use ssh_proto::wire::Mpint;
-use ssh_proto::{RecvBuf, Wants};
+use ssh_proto::{RecvBuf, Server, Wants};
 use ssh_testkit::raw::{Bench, Stage};
 use ssh_testkit::sim::key;
 
@@ -78,6 +78,20 @@ fn what_is_longer_than_eight_kibibytes_is_not_sent_and_something_else_is_asked_f
         let requests = bench.raw.numbers(got);
         let request = number::SSH_MSG_USERAUTH_REQUEST;
         assert_eq!(requests.contains(&request), good, "{shown}");
+    }
+}
+
+/// RFC 8308 section 2.2.
+#[test]
+fn a_server_tells_of_its_extensions_whoever_has_asked_for_them() {
+    for asked in [false, true] {
+        let mut bench = Bench::<Server>::new(true);
+        if asked {
+            bench.raw.offer.lists[0] += ",ext-info-c";
+        }
+        let bench = bench.up_to(Stage::Service);
+        let told = bench.raw.numbers(0).contains(&number::SSH_MSG_EXT_INFO);
+        assert_eq!(told, asked);
     }
 }
 
