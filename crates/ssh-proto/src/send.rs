@@ -607,6 +607,13 @@ mod tests {
         ] {
             assert_eq!(grown(before, size, mark), after, "{before} {size}");
         }
+        let mut f = Fixture::new(mark);
+        f.send(TO, &[0; 1000]);
+        assert_eq!(
+            f.buf.capacity(),
+            MIN_STORAGE,
+            "a packet and what is around it"
+        );
     }
 
     #[test]
