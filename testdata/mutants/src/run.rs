@@ -17,11 +17,13 @@ use crate::tree::Program;
 
 /// Beyond this a mutant that makes memory grow without end is stopped; in KiB.
 const MEMORY: u32 = 4 << 20;
-/// So much time of a processor a test may take in any case, and ten times what it usually takes. By the
-/// clock on the wall it may take ten times as long: others may be busy as well.
+/// So much time of a processor tests may take in any case, and four times what they usually take. By the
+/// clock on the wall they may take ten times as long: others may be busy as well.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Tests that take so long together run first; then, in one process, those of four times as long.
 const FIRST_BATCH: Duration = Duration::from_millis(100);
+/// And at the most those that take so long.
+const LAST_BATCH: Duration = Duration::from_secs(10);
 
 /// A test that is green without a mutant.
 #[derive(Debug)]
@@ -137,14 +139,20 @@ pub fn judge(
             .collect();
         those.sort_by_key(|test| killers.get(&number) != Some(&test.name));
         let mut verdict = Verdict::from(Outcome::Survived);
-        let mut rest = those.as_slice();
         let mut budget = FIRST_BATCH;
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(batch(rest, budget));
-            (rest, budget) = (later, budget * 4);
+        while let Some(program) = those.first().map(|test| test.program.path.clone()) {
+            let mut takes = Duration::ZERO;
+            let (batch, rest): (Vec<_>, Vec<_>) = those.into_iter().partition(|test| {
+                let first = takes.is_zero();
+                let fits = test.program.path == program && (first || takes + test.takes <= budget);
+                if fits {
+                    takes += test.takes;
+                }
+                fits
+            });
+            (those, budget) = (rest, LAST_BATCH.min(budget * 4));
             let names: Vec<&str> = batch.iter().map(|test| test.name.as_str()).collect();
-            let takes: Duration = batch.iter().map(|test| test.takes).sum();
-            let patience = PATIENCE.max(takes * 10);
+            let patience = PATIENCE.max(takes * 4);
             let end = run(&batch[0].program, &names, patience, |command| {
                 command.env("MUTANT", number.to_string());
             });
@@ -163,16 +171,6 @@ pub fn judge(
         }
         report(number, verdict);
     });
-}
-
-/// How many of these tests run together: of one program, and one at the least.
-fn batch(tests: &[&Test], budget: Duration) -> usize {
-    let mut takes = Duration::ZERO;
-    let fits = |test: &&&Test| {
-        takes += test.takes;
-        takes <= budget && test.program.path == tests[0].program.path
-    };
-    tests.iter().take_while(fits).count().max(1)
 }
 
 enum End {
