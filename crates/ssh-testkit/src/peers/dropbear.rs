@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::account::Account;
 use super::{
     ClientOptions, Credential, Missing, Output, PeerError, Process, Running, Server, ServerOptions,
-    TempDir, find_program, keys, on_free_port, refuse, whoami,
+    TempDir, find_program, keys, on_free_port, refuse, refuse_settings, whoami,
 };
 
 const PEER: &str = "Dropbear";
@@ -54,16 +54,7 @@ impl Dropbear {
     ///
     /// When the options ask for what Dropbear cannot be told, or it does not start.
     pub fn start(&self, options: &ServerOptions) -> Result<Server, PeerError> {
-        let cannot = [
-            ("kex_algorithms", &options.kex_algorithms),
-            ("host_key_algorithms", &options.host_key_algorithms),
-            ("user_signatures", &options.user_signatures),
-            ("ciphers", &options.ciphers),
-            ("macs", &options.macs),
-            ("rekey_limit", &options.rekey_limit),
-            ("password", &options.password),
-        ];
-        refuse("dropbear", &cannot)?;
+        refuse_settings("dropbear", options)?;
 
         let dir = TempDir::new()?;
         let (host_keys, client_key) = keys::for_server(&dir, &options.host_keys)?;

@@ -336,6 +336,20 @@ fn find_program(peer: &'static str, name: &str) -> Result<PathBuf, Missing> {
         .ok_or_else(|| Missing::new(peer, format!("no program {name}")))
 }
 
+/// Those of a server that is told nothing but host keys and who may log in.
+fn refuse_settings(program: &str, options: &ServerOptions) -> Result<(), PeerError> {
+    let cannot = [
+        ("kex_algorithms", &options.kex_algorithms),
+        ("host_key_algorithms", &options.host_key_algorithms),
+        ("user_signatures", &options.user_signatures),
+        ("ciphers", &options.ciphers),
+        ("macs", &options.macs),
+        ("rekey_limit", &options.rekey_limit),
+        ("password", &options.password),
+    ];
+    refuse(program, &cannot)
+}
+
 /// Rather than leave out what a test asked for.
 fn refuse(program: &str, options: &[(&str, &Option<String>)]) -> Result<(), PeerError> {
     match options.iter().find(|(_, value)| value.is_some()) {

@@ -10,7 +10,8 @@ use super::account::Account;
 use super::inetd::Inetd;
 use super::keys::{KeyPair, KeyType};
 use super::{
-    Missing, PeerError, Running, Server, ServerOptions, TempDir, find_program, refuse, whoami,
+    Missing, PeerError, Running, Server, ServerOptions, TempDir, find_program, refuse_settings,
+    whoami,
 };
 
 const PEER: &str = "TinySSH";
@@ -53,16 +54,7 @@ impl Tinysshd {
     ///
     /// When the options ask for what TinySSH cannot be told, or its key cannot be made.
     pub fn start(&self, options: &ServerOptions) -> Result<Server, PeerError> {
-        let cannot = [
-            ("kex_algorithms", &options.kex_algorithms),
-            ("host_key_algorithms", &options.host_key_algorithms),
-            ("user_signatures", &options.user_signatures),
-            ("ciphers", &options.ciphers),
-            ("macs", &options.macs),
-            ("rekey_limit", &options.rekey_limit),
-            ("password", &options.password),
-        ];
-        refuse("tinysshd", &cannot)?;
+        refuse_settings("tinysshd", options)?;
         if options
             .host_keys
             .iter()

@@ -10,10 +10,13 @@ use ssh_proto::config::{ClientConfig, ServerConfig, TransportConfig};
 use ssh_proto::server::{Server, ServerEvent};
 use ssh_proto::{Instant, Peer, RecvBuf, Wants};
 use ssh_testkit::rng::SeededRandom;
+
 use ssh_testkit::sim::{
     App, Auth, Chunking, Log, Pair, Received, RekeyAt, Session, pattern, server_config,
     transient_rsa,
 };
+
+use crate::pages;
 
 const SEED: u64 = 42;
 
@@ -83,7 +86,6 @@ fn the_same_seed_gives_the_same_bytes() {
 /// meant.
 #[test]
 fn the_golden_transcripts_have_not_changed() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transcripts.txt");
     let mut text = String::new();
     for &kex in KexAlgorithm::ALL {
         let (mut client, mut server) = configs();
@@ -100,11 +102,8 @@ fn the_golden_transcripts_have_not_changed() {
             writeln!(text, "{kex} {side} {} {hash}", bytes.len()).expect("likewise");
         }
     }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &text).expect("the golden file is writable");
-    }
-    let golden = std::fs::read_to_string(path).expect("the golden file");
-    assert_eq!(text, golden, "run with UPDATE_GOLDEN=1 if this was meant");
+    let path = "crates/ssh-testkit/tests/golden/transcripts.txt";
+    pages::compare(path, &text, "UPDATE_GOLDEN", "determinism");
 }
 
 fn every_cut_gives_the_same_events(step: usize) -> usize {

@@ -19,6 +19,7 @@ mod injection;
 mod limits;
 mod login;
 mod oracle;
+mod pages;
 mod rekey;
 mod requests;
 mod round_trips;

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::SharedSecret;
@@ -19,6 +20,20 @@ pub(super) trait Curve: Sized {
     /// The secret shared with the owner of `peer`, a public value: as many bytes as the field has,
     /// however small the number is.
     fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError>;
+}
+
+/// What came of a scalar and the peer's point, on a curve of RFC 7748.
+//= rfc8731#section-3
+//# implementations MUST check whether the computed Diffie-Hellman shared secret is the
+//# all-zero value and abort if so
+pub(super) fn unless_zero<const LEN: usize>(
+    secret: &[u8; LEN],
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    // A point of low order makes it zero whatever our scalar is.
+    if secret.ct_eq(&[0; LEN]).into() {
+        return Err(CryptoError::PeerShare);
+    }
+    Ok(Zeroizing::new(secret.to_vec()))
 }
 
 /// Q_S and K, from Q_C (RFC 5656 section 4).

@@ -7,11 +7,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use subtle::ConstantTimeEq as _;
 use x448::{X448_BASEPOINT_BYTES, x448_unchecked};
 use zeroize::Zeroizing;
 
-use super::curve::Curve;
+use super::curve::{Curve, unless_zero};
 use crate::{
     crypto::{CryptoError, memo::remembered},
     random::{Purpose, Streams},
@@ -38,18 +37,13 @@ impl Curve for Ephemeral {
     }
 
     //= rfc8731#section-3
-    //# implementations MUST check whether the computed Diffie-Hellman shared secret is the
-    //# all-zero value and abort if so ... Clients and servers MUST also abort if the length of
-    //# the received public keys are not the expected lengths.
+    //# Clients and servers MUST also abort if the length of the received public keys are not the
+    //# expected lengths.
     fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         let peer: [u8; LEN] = peer.try_into().map_err(|_| CryptoError::PeerShare)?;
         let secret = Zeroizing::new(remembered!("x448", [&*self.scalar, &peer];
             x448_unchecked(*self.scalar, peer)));
-        // A point of low order makes it zero whatever our scalar is.
-        if secret.ct_eq(&[0; LEN]).into() {
-            return Err(CryptoError::PeerShare);
-        }
-        Ok(Zeroizing::new(secret.to_vec()))
+        unless_zero(&secret)
     }
 }
 

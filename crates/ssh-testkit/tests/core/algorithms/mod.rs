@@ -21,6 +21,7 @@ use ssh_proto::algorithm::{
     Preset, SignatureAlgorithm,
 };
 
+use crate::pages;
 use crate::rows::{all_tests, root};
 
 const HEAD: &str = "\
@@ -266,22 +267,8 @@ fn each_algorithm_has_known_answers_and_another_implementation_that_agrees() {
 
 #[test]
 fn the_page_says_what_is_offered_and_what_proves_it() {
-    let path = root().join("docs/algorithms.md");
-    let (should, _) = page();
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        fs::write(&path, should).expect("written");
-        return;
-    }
-    let is = fs::read_to_string(&path).unwrap_or_default();
-    let differs = is
-        .lines()
-        .zip(should.lines())
-        .find(|(is, should)| is != should);
-    assert!(
-        is == should,
-        "docs/algorithms.md: run `UPDATE_DOCS=1 cargo test -p ssh-testkit --test core algorithms`\n\
-         {differs:#?}"
-    );
+    let (text, _) = page();
+    pages::compare("docs/algorithms.md", &text, "UPDATE_DOCS", "algorithms");
 }
 
 /// The rows of the proofs are algorithms, and their tests are there.

@@ -18,9 +18,12 @@ use ssh_proto::time::TimeoutReason;
 use ssh_proto::{ChannelEvent, Client, ClientEvent, Instant, Server, ServerEvent, Wants};
 use ssh_testkit::raw::{Change, Middle, Raw};
 use ssh_testkit::rng::SeededRandom;
+
 use ssh_testkit::sim::{App, Session};
 
 use super::{PACKED, mode_configs, session};
+
+use crate::pages;
 
 /// A session, what it was given, and how it ended on either side.
 struct Watched {
@@ -245,12 +248,8 @@ fn gi4(mode: usize) -> String {
 #[test]
 fn gi4_every_packet_dropped_repeated_and_swapped() {
     let text = gi4(0);
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/packets.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &text).expect("the golden file is writable");
-    }
-    let golden = std::fs::read_to_string(path).expect("the golden file");
-    assert_eq!(text, golden, "run with UPDATE_GOLDEN=1 if this was meant");
+    let path = "crates/ssh-testkit/tests/golden/packets.txt";
+    pages::compare(path, &text, "UPDATE_GOLDEN", "faults::packets");
     // Compressed, they are the same packets.
     assert_eq!(gi4(PACKED), text);
 }

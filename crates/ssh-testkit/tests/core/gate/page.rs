@@ -11,8 +11,7 @@ use ssh_testkit::raw::Family;
 
 use super::states::State;
 use super::{Cell, Run};
-
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gate.txt");
+use crate::pages;
 
 const HEAD: &str = "\
 What becomes of every message in every state. Made by a test and compared with it by that test:
@@ -41,20 +40,7 @@ numbers that are not listed do what they do there; \"strict\" lists what strict 
 
 /// Compares with what is checked in, or writes it with `UPDATE_DOCS=1`.
 pub(super) fn compare(runs: &[Run]) {
-    let text = page(runs);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(PATH, &text).expect("the page is writable");
-    }
-    let there = std::fs::read_to_string(PATH).unwrap_or_default();
-    if there == text {
-        return;
-    }
-    for (n, (is, was)) in text.lines().zip(there.lines()).enumerate() {
-        if is != was {
-            println!("line {}:\n- {was}\n+ {is}", n + 1);
-        }
-    }
-    panic!("docs/gate.txt is not what the code does: run with UPDATE_DOCS=1 if this was meant");
+    pages::compare("docs/gate.txt", &page(runs), "UPDATE_DOCS", "gate");
 }
 
 fn page(runs: &[Run]) -> String {

@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::pages;
+
 use advisories::{ADVISORIES, Source};
 use attacks::SECTIONS;
 use open::OPEN;
@@ -143,21 +145,7 @@ fn words_of_a_name_are_ids_and_parts_of_words_are_not() {
 
 #[test]
 fn the_document_says_which_test_stands_for_which_attack() {
-    let path = root().join("docs/attacks.md");
-    let should = document();
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        fs::write(&path, should).expect("written");
-        return;
-    }
-    let is = fs::read_to_string(&path).unwrap_or_default();
-    let differs = is
-        .lines()
-        .zip(should.lines())
-        .find(|(is, should)| is != should);
-    assert!(
-        is == should,
-        "docs/attacks.md: run `UPDATE_DOCS=1 cargo test -p ssh-testkit --test core rows`\n{differs:#?}"
-    );
+    pages::compare("docs/attacks.md", &document(), "UPDATE_DOCS", "rows");
 }
 
 const HEAD: &str = "\
