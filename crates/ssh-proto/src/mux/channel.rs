@@ -458,8 +458,7 @@ impl Mux {
 
     /// The peer has granted credit to a channel that waited for it.
     pub(super) fn credit_arrived(&mut self, id: ChannelId) {
-        let waits =
-            |flow: &Flow| flow.may_send() && flow.blocked == Blocked::OnCredit && flow.credit() > 0;
+        let waits = |flow: &Flow| flow.may_send() && flow.blocked == Blocked::OnCredit;
         if self.flow(id).is_some_and(waits) {
             self.block(id);
         }

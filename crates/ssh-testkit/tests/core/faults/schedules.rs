@@ -182,10 +182,10 @@ fn run(seed: u64) -> [String; 2] {
     let fast = [&pair.up, &pair.down]
         .iter()
         .all(|link| link.bandwidth.is_none_or(|bytes| bytes >= 2000));
-    // The latency counts for each of thousands of bytes where no more than one is under way.
+    // No more than so many bytes are under way, and so the next ones wait for them.
     let wide = [&pair.up, &pair.down]
         .iter()
-        .all(|link| link.capacity > 100 || link.latency < Duration::from_millis(2));
+        .all(|link| link.capacity as f64 >= 1500.0 * link.latency.as_secs_f64());
     let mut steps = 0_u64;
     while !pair.ended() && pair.now < HORIZON && pair.step(&mut app) {
         steps += 1;
