@@ -321,7 +321,12 @@ mod tests {
     #[test]
     fn v6_control_characters_are_escaped_when_shown() {
         let id = server(b"SSH-2.0-x\x1b]0;title\x07\r\n").unwrap().unwrap();
-        assert!(!id.to_string().contains('\x1b'), "{id}");
+        let shown = id.to_string();
+        assert!(
+            shown.starts_with("SSH-2.0-x") && !shown.contains('\x1b'),
+            "{shown}"
+        );
+        assert_eq!(format!("{id:?}"), format!("\"{shown}\""));
     }
 
     #[test]
@@ -334,6 +339,7 @@ mod tests {
     #[test]
     fn our_own_line_obeys_the_rules() {
         assert!(Identification::ours("ssh_proto_0.1 comment").is_some());
+        assert!(Identification::ours(&"x".repeat(245)).is_some());
         for bad in ["", "a-b", "x\r\n", "\u{e9}", &"x".repeat(246)] {
             assert!(Identification::ours(bad).is_none(), "{bad:?}");
         }

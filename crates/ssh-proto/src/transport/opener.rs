@@ -300,7 +300,7 @@ impl Opener {
         let payload = body
             .len()
             .checked_sub(padding)
-            .filter(|&length| length > 0 && padding >= MIN_PADDING)
+            .filter(|_| padding >= MIN_PADDING)
             .and_then(|length| body.get(..length))
             .ok_or(PeerMisbehaved::Padding)?;
         let &number = payload.first().ok_or(PeerMisbehaved::Padding)?;
@@ -440,6 +440,12 @@ mod tests {
             let error = Opener::new().next(&mut batch, 35_000, false).unwrap_err();
             assert!(matches!(error, Error::Limit(LimitExceeded::Packet(n)) if n == length));
         }
+        // The largest one of all.
+        let mut bytes = [0, 0, 0x88, 0xb4, 4, 0, 0, 0];
+        let mut consumed = Consumed::default();
+        let mut batch = Batch::over(&mut bytes, &mut consumed);
+        let next = Opener::new().next(&mut batch, 35_000, false);
+        assert!(matches!(next, Ok(Packet::Missing(34_992))), "{next:?}");
     }
 
     #[test]
@@ -665,6 +671,25 @@ mod tests {
                 assert_eq!(seen, (MAX, "Integrity".into()), "{mode:?} {length}");
             }
         }
+    }
+
+    #[test]
+    fn p6_what_will_be_thrown_away_is_asked_for_in_large_pieces() {
+        let (_, mut opener) = pair(encrypt_and_mac().into_iter().next());
+        let max = DISCARD_STEP + 1000;
+        let mut missing = Vec::new();
+        let mut garbage = vec![0; 16];
+        loop {
+            let mut consumed = Consumed::default();
+            let mut batch = Batch::over(&mut garbage, &mut consumed);
+            match opener.next(&mut batch, max, false) {
+                Ok(Packet::Missing(n)) => missing.push(n),
+                other => break assert!(matches!(other, Err(Error::Integrity)), "{other:?}"),
+            }
+            assert_eq!(missing.last(), Some(&opener.need()));
+            garbage = vec![0; opener.need()];
+        }
+        assert_eq!(missing, [DISCARD_STEP, max - 16 - DISCARD_STEP]);
     }
 
     #[test]
