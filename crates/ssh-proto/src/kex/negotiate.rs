@@ -543,6 +543,46 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_both_prefer_is_told_from_what_the_client_prefers() {
+        let mut ours = Algorithms::default();
+        ours.ciphers_client_to_server =
+            vec![CipherAlgorithm::Aes128Ctr, CipherAlgorithm::Aes256Ctr];
+        let (one, other) = ("aes128-ctr", "aes256-ctr");
+        for (role, theirs, choice) in [
+            (
+                Role::Client,
+                "aes128-ctr,aes256-ctr",
+                Choice::BothPrefer(one),
+            ),
+            (
+                Role::Server,
+                "aes128-ctr,aes256-ctr",
+                Choice::BothPrefer(one),
+            ),
+            (
+                Role::Client,
+                "aes256-ctr,aes128-ctr",
+                Choice::ClientPrefers(one),
+            ),
+            (
+                Role::Server,
+                "aes256-ctr,aes128-ctr",
+                Choice::ClientPrefers(other),
+            ),
+            (Role::Client, "x,aes128-ctr", Choice::ClientPrefers(one)),
+            (Role::Server, "x,aes128-ctr", Choice::ClientPrefers(one)),
+            (Role::Client, "x", Choice::NothingInCommon),
+            (Role::Server, "x", Choice::NothingInCommon),
+        ] {
+            let lists = [theirs, "aes128-ctr", "hmac-sha2-256", "hmac-sha2-256"];
+            let report = negotiate(role, &ours, &kexinit(lists)).unwrap().1;
+            let slot = Slot::CipherClientToServer;
+            let slot = report.slots.iter().find(|report| report.slot == slot);
+            assert_eq!(slot.unwrap().choice, choice, "{role:?} {theirs}");
+        }
+    }
+
     /// RFC 5647 section 5.1: as both, or not at all.
     #[test]
     fn a_cipher_of_rfc5647_is_chosen_as_both_or_not_at_all() {
