@@ -2,10 +2,11 @@
 //! gibibyte each way. Ours over std and over tokio, OpenSSH's `ssh`, `russh` and `ssh2` (libssh2).
 //!
 //! ```text
-//! cargo bench -p ssh-testkit --bench peers [-- [echo] [bulk] [all] [no-ssh2] [RUNS [TRIPS [MIB]]]]
+//! cargo bench -p ssh-testkit --bench peers [-- [echo] [bulk] [all | NAME...] [no-ssh2] [RUNS [TRIPS [MIB]]]]
 //! ```
 //!
-//! With `all`, every cipher and MAC that ours and russh both have; otherwise two protections.
+//! With `all`, every cipher and MAC that ours and russh both have, or those of these names; otherwise
+//! two protections.
 //! Each client is a process of its own. Those of other people are workspaces of their own under
 //! `testdata/peers/`, built here; one that cannot be built is left out with a note. `ssh` is
 //! measured through the pipes of its standard input and output, which is how a program uses it: its
@@ -90,12 +91,18 @@ fn compare() -> Result<(), Failure> {
         said(what) || !said(other)
     };
     let mut protections = PROTECTIONS.to_vec();
+    let named =
+        |(cipher, mac): &(&str, &str)| words.iter().any(|word| word == cipher || word == mac);
+    let mut every = AEADS.map(|cipher| (cipher, "-")).to_vec();
+    every.extend(
+        MACS.iter()
+            .flat_map(|mac| CIPHERS.map(|cipher| (cipher, *mac))),
+    );
     if said("all") {
-        protections = AEADS.map(|cipher| (cipher, "-")).to_vec();
-        protections.extend(
-            MACS.iter()
-                .flat_map(|mac| CIPHERS.map(|cipher| (cipher, *mac))),
-        );
+        protections = every;
+    } else if every.iter().any(named) {
+        every.retain(named);
+        protections = every;
     }
     let (sshd, _) = match (Sshd::find(), OpenSshClient::find()) {
         (Ok(sshd), Ok(ssh)) => (sshd, ssh),

@@ -4,7 +4,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use std::println;
+use std::{borrow::ToOwned as _, format, println};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use proptest::prelude::*;
@@ -721,6 +721,20 @@ fn nothing_is_done_and_nothing_allocated_before_it_is_time() {
     assert!(!inflater.is_on(false) && !inflater.is_on(true));
     inflater.begin(METHOD);
     assert!(!inflater.is_on(false) && inflater.is_on(true));
+}
+
+#[test]
+fn q8_streams_are_shown_without_what_went_through_them() {
+    let (mut ours, mut here) = (deflater(6), inflater());
+    let packed = pack(&mut ours, b"\x5ehunter2");
+    here.unpack(&packed, &mut [0; 100], true).unwrap();
+    assert_eq!(
+        (format!("{ours:?}"), format!("{here:?}")),
+        (
+            "Deflater { method: ZlibOpenSsh, on: true, .. }".to_owned(),
+            "Inflater { method: ZlibOpenSsh, .. }".to_owned(),
+        )
+    );
 }
 
 #[cfg(feature = "legacy")]
