@@ -544,6 +544,17 @@ mod tests {
     }
 
     #[test]
+    fn slots_are_named_with_their_direction() {
+        for (slot, name) in [
+            (Slot::Kex, "key exchange"),
+            (Slot::CipherClientToServer, "cipher client to server"),
+            (Slot::MacServerToClient, "MAC server to client"),
+        ] {
+            assert_eq!(slot.to_string(), name);
+        }
+    }
+
+    #[test]
     fn what_both_prefer_is_told_from_what_the_client_prefers() {
         let mut ours = Algorithms::default();
         ours.ciphers_client_to_server =

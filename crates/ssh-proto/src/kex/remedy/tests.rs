@@ -46,6 +46,23 @@ fn with(changes: &[(usize, &'static str)]) -> [&'static str; 8] {
     lists
 }
 
+/// Where the cipher that is recommended needs no MAC, none is recommended.
+#[test]
+fn no_mac_is_recommended_beside_a_cipher_that_is_one_too() {
+    for (cipher, mac) in [(2, 4), (3, 5)] {
+        let theirs = with(&[(cipher, "aes128-gcm@openssh.com"), (mac, "hmac-sha1")]);
+        let mut ours = Algorithms::default();
+        ours.set(AlgorithmList::Ciphers, "aes256-ctr").unwrap();
+        ours.set(AlgorithmList::Macs, "hmac-sha2-256").unwrap();
+        let remedies = report(Role::Client, &ours, &theirs).remedy();
+        let [remedy] = &remedies[..] else {
+            panic!("{remedies:?}");
+        };
+        let (_, text) = remedy.setting().unwrap();
+        assert_eq!(text, "+aes128-gcm@openssh.com");
+    }
+}
+
 #[test]
 fn the_strongest_of_the_peers_names_is_recommended_and_it_helps() {
     fn check<A: Algorithm>(slots: &[usize], list: AlgorithmList, keep: A) {
