@@ -90,6 +90,9 @@ fn the_strongest_of_the_peers_names_is_recommended_and_it_helps() {
                 };
                 let (set, text) = remedy.setting().unwrap();
                 assert_eq!((set, text), (list, format!("+{needed}")));
+                let by_a_key = list == AlgorithmList::HostKey || needed.name().starts_with("rsa");
+                let is_key = matches!(remedy, Remedy::Key { .. });
+                assert_eq!(is_key, role == Role::Server && by_a_key, "{remedy}");
                 assert!(remedy.to_string().contains(needed.name()));
                 let weak = needed.standing().is_deprecated();
                 assert_eq!(remedy.to_string().contains("weak"), weak, "{remedy}");
