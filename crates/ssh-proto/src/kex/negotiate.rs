@@ -556,9 +556,11 @@ mod tests {
 
     #[test]
     fn what_both_prefer_is_told_from_what_the_client_prefers() {
-        let mut ours = Algorithms::default();
-        ours.ciphers_client_to_server =
-            vec![CipherAlgorithm::Aes128Ctr, CipherAlgorithm::Aes256Ctr];
+        let ciphers = vec![CipherAlgorithm::Aes128Ctr, CipherAlgorithm::Aes256Ctr];
+        let ours = Algorithms {
+            ciphers_client_to_server: ciphers,
+            ..Algorithms::default()
+        };
         let (one, other) = ("aes128-ctr", "aes256-ctr");
         for (role, theirs, choice) in [
             (

@@ -675,7 +675,7 @@ mod tests {
 
     #[test]
     fn p6_what_will_be_thrown_away_is_asked_for_in_large_pieces() {
-        let (_, mut opener) = pair(encrypt_and_mac().into_iter().next());
+        let (_, mut opener) = pair(encrypt_and_mac().next());
         let max = DISCARD_STEP + 1000;
         let mut missing = Vec::new();
         let mut garbage = vec![0; 16];

@@ -1,10 +1,12 @@
 //! Both halves against one another, against streams of zlib, and against an implementation that shares
 //! no code with them (zlib-rs).
 
+use alloc::borrow::ToOwned as _;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use std::{borrow::ToOwned as _, format, println};
+use std::println;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use proptest::prelude::*;
