@@ -374,6 +374,17 @@ fn when_output_has_drained_wants_says_that_an_event_is_due() {
     assert_eq!(bench.peer.wants(), Wants::Batch, "`Ended` is due");
 }
 
+/// Nothing more will come, and that is an event.
+#[test]
+fn at_the_end_of_input_no_bytes_are_wanted() {
+    for stage in [Stage::KexInit, Stage::Auth, Stage::Connected] {
+        let mut bench = Bench::<Server>::at(stage, true);
+        assert!(matches!(bench.peer.wants(), Wants::Bytes(_)), "{stage:?}");
+        bench.peer.close_input();
+        assert_eq!(bench.peer.wants(), Wants::Batch, "{stage:?}");
+    }
+}
+
 #[test]
 fn what_is_sendable_is_what_send_accepts() {
     let mut bench = client(2, 100_000);

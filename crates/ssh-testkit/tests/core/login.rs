@@ -81,17 +81,6 @@ fn what_is_longer_than_eight_kibibytes_is_not_sent_and_something_else_is_asked_f
     }
 }
 
-/// Nothing more will come, and that is an event.
-#[test]
-fn at_the_end_of_input_no_bytes_are_wanted() {
-    for stage in [Stage::KexInit, Stage::Auth, Stage::Connected] {
-        let mut bench = Bench::<Server>::at(stage, true);
-        assert!(matches!(bench.peer.wants(), Wants::Bytes(_)), "{stage:?}");
-        bench.peer.close_input();
-        assert_eq!(bench.peer.wants(), Wants::Batch, "{stage:?}");
-    }
-}
-
 /// RFC 8308 section 2.2.
 #[test]
 fn a_server_tells_of_its_extensions_whoever_has_asked_for_them() {
