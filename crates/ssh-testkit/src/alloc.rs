@@ -177,10 +177,25 @@ impl Plan {
 ///
 /// When `secret` has fewer than 8 bytes (chance would find it) or more than 64.
 pub fn watch(secret: &[u8]) -> Watch {
+    watch_threads(secret, ANY_THREAD)
+}
+
+/// As [`watch`], in the blocks that this thread gives back and no other one: for secrets so simple that
+/// somebody else may well have such bytes.
+///
+/// # Panics
+///
+/// As [`watch`].
+pub fn watch_this_thread(secret: &[u8]) -> Watch {
+    watch_threads(secret, this_thread())
+}
+
+fn watch_threads(secret: &[u8], thread: usize) -> Watch {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     HITS.store(0, Ordering::SeqCst);
     LAST_HIT.store(0, Ordering::SeqCst);
     LAST_SECRET.store(0, Ordering::SeqCst);
+    THREAD.store(thread, Ordering::SeqCst);
     TRACE.store(env::var_os("SSH_TEST_TRACE").is_some(), Ordering::SeqCst);
     let watch = Watch { _turn: turn };
     watch.also(secret);
@@ -266,6 +281,9 @@ static SECRETS: [Secret; 64] = [const {
 }; 64];
 /// How many are looked for. Zero while nothing is watched.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Whose blocks are looked at.
+static THREAD: AtomicUsize = AtomicUsize::new(ANY_THREAD);
+const ANY_THREAD: usize = 0;
 static LAST_SECRET: AtomicUsize = AtomicUsize::new(0);
 static TRACE: AtomicBool = AtomicBool::new(false);
 static HITS: AtomicUsize = AtomicUsize::new(0);
@@ -285,6 +303,11 @@ thread_local! {
     static USAGE: Cell<Usage> = const {
         Cell::new(Usage { allocations: 0, frees: 0, bytes: 0, live: 0, peak: 0 })
     };
+}
+
+/// What tells this thread from those that run beside it.
+fn this_thread() -> usize {
+    LEFT.with(|left| ptr::from_ref(left).addr())
 }
 
 /// Whether a request for `size` bytes is refused.
@@ -379,6 +402,10 @@ unsafe fn note(block: *const u8, size: usize) {
 unsafe fn inspect(block: *const u8, size: usize) {
     let count = COUNT.load(Ordering::SeqCst);
     if count == 0 {
+        return;
+    }
+    let thread = THREAD.load(Ordering::SeqCst);
+    if thread != ANY_THREAD && thread != this_thread() {
         return;
     }
     // Volatile: parts of the block may never have been written, and the bytes there are looked at

@@ -1,9 +1,10 @@
 //! The keys of packets, of every cipher and MAC.
 
 use std::hint::black_box;
+use std::thread;
 
 use ssh_proto::fuzzing::{self, Packets};
-use ssh_testkit::alloc::{Left, left_behind, unwatched, watch};
+use ssh_testkit::alloc::{Left, left_behind, unwatched, watch_this_thread};
 
 use super::alone;
 
@@ -29,9 +30,10 @@ fn exchange(packets: &mut Packets) {
 #[test]
 fn q3_the_keys_of_packets_are_not_in_freed_memory() {
     let _alone = alone();
-    // Another key for each: what the use of one leaves on the stack is not asked about here.
+    // Another key for each: what the use of one leaves on the stack is not asked about here. It is the
+    // same byte again and again, which others have as well.
     for ((mode, name), seed) in few_modes().zip(0xa7..) {
-        let watch = watch(&[seed; 16]);
+        let watch = watch_this_thread(&[seed; 16]);
         // Keys of HMAC, and what they are in the middle of it (RFC 2104 section 2).
         let mac = seed ^ 0x55;
         for byte in [mac, mac ^ 0x36, mac ^ 0x5c] {
@@ -103,4 +105,15 @@ fn q3_a_key_that_is_left_behind_is_another_one_each_time() {
     let left = |key: u8| left_behind(|| drop(black_box(vec![key; 40]))).1;
     assert_eq!(left(1), left(1));
     assert_ne!(left(1), left(2));
+}
+
+#[test]
+fn a_watch_of_one_thread_sees_what_that_thread_gives_back_and_no_other() {
+    let _alone = alone();
+    let give_back = || drop(black_box(vec![0xc0_u8; 216]));
+    let watch = watch_this_thread(&[0xc0; 16]);
+    thread::scope(|scope| scope.spawn(give_back).join()).expect("no panic");
+    assert_eq!(watch.hits(), 0);
+    give_back();
+    assert_eq!(watch.hits(), 1);
 }
