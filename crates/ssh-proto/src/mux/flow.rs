@@ -23,12 +23,17 @@ use super::RequestId;
 use super::replies::Replies;
 use crate::send::Share;
 
-/// Credit is granted in as many steps a window: what is owed but not granted yet is as good as a
-/// smaller window.
-const GRANTS: u32 = 16;
-/// But a message is not spent on less than this or, where the window is small, on less than half of
-/// it.
-const STEP: u32 = 64 * 1024;
+/// How much credit is worth a message, of a window of so many bytes.
+///
+/// What is owed but not granted yet is as good as a smaller window, so a large one is granted in
+/// sixteen steps. But each message costs both sides a system call and perhaps a wake-up: where a
+/// window is small, which it is because more makes no difference or because there is no more, a
+/// message is not spent on less than a quarter of it, or half of a very small one.
+fn grant_step(window: u32) -> u32 {
+    let half = (window / 2).min(64 * 1024);
+    let quarter = (window / 4).min(256 * 1024);
+    (window / 16).max(quarter).max(half).max(1)
+}
 
 /// How far one direction has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,7 +233,7 @@ impl Flow {
     /// Credit that may be granted, if it is enough for a message.
     fn owed(&self) -> Option<u64> {
         let owed = (self.released + u64::from(self.window)).checked_sub(self.granted)?;
-        let step = (self.window / GRANTS).max(STEP).min(self.window / 2).max(1);
+        let step = grant_step(self.window);
         (self.takes_credit() && owed >= u64::from(step)).then_some(owed)
     }
 
@@ -305,11 +310,14 @@ mod tests {
 
     #[test]
     fn credit_is_granted_in_steps_that_are_worth_a_message() {
-        // A sixteenth of a large window, 64 KiB of a smaller one, and half of a small one.
+        // A sixteenth of a large window, a quarter of a smaller one, and half of a small one.
         for (window, step) in [
+            (16 * MIB, MIB),
             (4 * MIB, 256 * 1024),
-            (MIB, 64 * 1024),
+            (MIB, 256 * 1024),
+            (400 * 1024, 100 * 1024),
             (256 * 1024, 64 * 1024),
+            (128 * 1024, 64 * 1024),
             (100_000, 50_000),
             (1, 1),
         ] {
