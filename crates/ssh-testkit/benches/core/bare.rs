@@ -1,6 +1,8 @@
 //! The calls to the ciphers and nothing else, of the same crates that the core uses. What a packet
 //! costs here is what the core cannot cost less than.
 //!
+//! For `chacha20-poly1305@openssh.com` it is the construct of `ring`, where the core has one of its own
+//! ([`chacha`](super::chacha)): a fraction above 1 is more than `ring` could do without any protocol.
 //! UMAC has no crate: its bare arm is the core's own function, called through a door. So a row with it
 //! tells what the core adds, and nothing of how good that function is.
 

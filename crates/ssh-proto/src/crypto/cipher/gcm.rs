@@ -10,9 +10,9 @@
 
 use core::hint::black_box;
 
-use super::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use super::{CryptoError, Layout};
 use crate::algorithm::CipherAlgorithm;
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 const TAG_LEN: usize = 16;
 const NONCE_LEN: usize = 12;
@@ -26,8 +26,8 @@ pub(super) struct GcmKey {
 
 impl Drop for GcmKey {
     fn drop(&mut self) {
-        // Not both libraries wipe keys. The schedule of a key that everybody knows takes the place
-        // of this one, and is looked at, so that writing it is not left out.
+        // `ring` does not wipe. The schedule of a key that everybody knows takes the place of this one,
+        // and is looked at, so that writing it is not left out.
         let algorithm = self.key.algorithm();
         let nothing = [0; MAX_KEY_LEN];
         let nothing = nothing.get(..algorithm.key_len()).unwrap_or_default();

@@ -17,16 +17,12 @@ mod chacha;
 mod gcm;
 #[cfg(any(test, feature = "internal-fuzzing"))]
 pub(crate) mod modes;
+mod poly1305;
 mod with_mac;
 
 use alloc::boxed::Box;
 use core::fmt;
 
-// Two libraries with one interface.
-#[cfg(feature = "aws-lc")]
-use aws_lc_rs::aead;
-#[cfg(not(feature = "aws-lc"))]
-use ring::aead;
 use zeroize::Zeroize as _;
 
 use super::mac::Part;

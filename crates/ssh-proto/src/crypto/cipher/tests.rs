@@ -116,33 +116,30 @@ fn p7_gcm_packets_are_those_of_rfc5647() {
     }
 }
 
-/// Against ChaCha20 with a 64-bit counter and Poly1305, put together as PROTOCOL.chacha20poly1305
-/// of OpenSSH describes it.
+/// Against the construct of another library, with bodies about the blocks of cipher and MAC.
 #[test]
 fn chacha_packets_are_those_of_openssh() {
-    use chacha20::{
-        ChaCha20Legacy,
-        cipher::{KeyIvInit as _, StreamCipher as _, StreamCipherSeek as _},
-    };
-    use poly1305::{Poly1305, universal_hash::KeyInit as _};
+    use ring::aead::chacha20_poly1305_openssh as other;
 
     let cipher = CipherAlgorithm::ChaCha20Poly1305;
-    let key = bytes(64, 1);
+    let key: [u8; 64] = bytes(64, 1).try_into().unwrap();
+    let (theirs, opens) = (other::SealingKey::new(&key), other::OpeningKey::new(&key));
+    let (mut ours, mut opening) = keys(cipher, None);
     for seq in [0, 1, 0x0102_0304, u32::MAX] {
-        let text = plain(&keys(cipher, None).0, &bytes(300, 7));
-        let nonce = u64::from(seq).to_be_bytes();
-        let mut body = ChaCha20Legacy::new_from_slices(&key[..32], &nonce).unwrap();
-        let mut length = ChaCha20Legacy::new_from_slices(&key[32..], &nonce).unwrap();
-        let mut poly_key = [0; 32];
-        body.apply_keystream(&mut poly_key);
-        body.seek(64u32);
-        let mut expected = text.clone();
-        let n = expected.len() - 16;
-        length.apply_keystream(&mut expected[..4]);
-        body.apply_keystream(&mut expected[4..n]);
-        let tag = Poly1305::new(&poly_key.into()).compute_unpadded(&expected[..n]);
-        expected[n..].copy_from_slice(&tag);
-        assert_eq!(sealed(cipher, None, seq, &text), expected);
+        for len in (0..300).chain([1000, 4096, 32 * 1024, 250_000]) {
+            let text = [&bytes(4 + len, seq as u8)[..], &[0; 16]].concat();
+            let mut expected = text.clone();
+            let (body, tag) = expected.split_last_chunk_mut().unwrap();
+            theirs.seal_in_place(seq, body, tag);
+            let mut packet = text.clone();
+            ours.seal(seq, &mut packet).unwrap();
+            assert!(packet == expected, "{len}");
+
+            let length = opens.decrypt_packet_length(seq, packet[..4].try_into().unwrap());
+            assert_eq!(length, text[..4]);
+            opening.open(seq, &mut packet).unwrap();
+            assert!(packet[..4 + len] == text[..4 + len], "{len}");
+        }
     }
 }
 

@@ -13,8 +13,9 @@
 //! | RC4 | RFC 6229, from the first byte on and from 1536 on |
 //!
 //! `chacha20_poly1305` of Wycheproof is about the construction of RFC 8439, with nonces of 96 bits and
-//! lengths under the tag. None of it can be put to the one of OpenSSH, which is compared with another
-//! implementation instead (`chacha_packets_are_those_of_openssh`).
+//! lengths under the tag. Its tags are put to our Poly1305 ([`poly1305`](super::poly1305)); none of it can
+//! be put to the construction of OpenSSH, which is compared with another implementation instead
+//! (`chacha_packets_are_those_of_openssh`).
 
 use alloc::vec::Vec;
 
