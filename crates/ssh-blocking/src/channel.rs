@@ -11,7 +11,7 @@ use ssh_proto::error::RequestError;
 use ssh_proto::message::{ChannelRequestType, TerminalSize};
 use ssh_proto::mux::{Reply, RequestId, Stream};
 
-use crate::engine::{Engine, Inbox, lock};
+use crate::engine::{Engine, Inbox, Lead, lock};
 
 /// A channel of a [`Client`](crate::Client): a program on the other side, or a connection that it
 /// has made for us.
@@ -120,7 +120,8 @@ impl Channel {
     ///
     /// [`Error::Timeout`] after the read timeout, [`Error::Ended`] if the connection ended first.
     pub fn wait(&self) -> Result<ExitStatus, Error> {
-        self.line.inbox.wait_exit(self.line.read_deadline())
+        let line = &self.line;
+        line.inbox.wait_exit(line.lead(), line.read_deadline())
     }
 
     /// Reads from standard error, where `Channel` itself reads from standard output.
@@ -259,6 +260,11 @@ impl Line {
         }
     }
 
+    /// Who reads the socket.
+    pub(crate) fn lead(&self) -> &Lead {
+        self.engine.lead()
+    }
+
     pub(crate) fn read_deadline(&self) -> Option<Instant> {
         deadline(lock(&self.timeouts).read)
     }
@@ -279,7 +285,8 @@ impl Line {
         if into.is_empty() {
             return Ok(Some((Stream::Data, 0)));
         }
-        let taken = self.inbox.read(take, into, self.read_deadline())?;
+        let deadline = self.read_deadline();
+        let taken = self.inbox.read(self.lead(), take, into, deadline)?;
         if taken.release > 0 {
             // The channel may have closed in the meantime: then nobody wants the credit.
             let _ = self
@@ -314,6 +321,7 @@ impl Line {
                     return Err(error);
                 }
             };
+            let on_credit = state.send().channel(self.id).is_ok_and(|c| c.credit() == 0);
             if sent == 0 {
                 self.inbox.block();
             }
@@ -321,7 +329,7 @@ impl Line {
             if sent > 0 {
                 return Ok(sent);
             }
-            if let Err(error) = self.inbox.wait_writable(deadline) {
+            if let Err(error) = self.inbox.wait_writable(self.lead(), on_credit, deadline) {
                 drop(self.engine.settle(self.engine.lock()));
                 return Err(error);
             }
@@ -343,15 +351,14 @@ impl Line {
 
     /// Whether the channel is closed, or the connection has ended.
     pub(crate) fn is_over(&self) -> bool {
-        let now = Some(Instant::now());
-        !matches!(self.inbox.wait_closed(now), Err(Error::Timeout))
+        self.inbox.is_over()
     }
 
     /// A request that the peer must answer.
     pub(crate) fn ask(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
         let deadline = self.request_deadline();
         match self.request(request, Reply::Wanted, deadline)? {
-            Some(id) => self.inbox.wait_reply(id, deadline),
+            Some(id) => self.inbox.wait_reply(self.lead(), id, deadline),
             None => Ok(()),
         }
     }

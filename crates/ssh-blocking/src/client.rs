@@ -289,7 +289,8 @@ impl Opening {
 
     /// Waits until the channel is open.
     pub(crate) fn wait(self) -> Result<Channel, Error> {
-        self.channel.line().inbox.wait_open(self.deadline)?;
+        let line = self.channel.line();
+        line.inbox.wait_open(line.lead(), self.deadline)?;
         Ok(self.channel)
     }
 }
@@ -305,6 +306,10 @@ impl fmt::Debug for Client {
 impl Role for Watch {
     fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>) {
         ssh_driver::Role::event(self, core, event);
+    }
+
+    fn has_business(&self) -> bool {
+        self.has_seen()
     }
 
     fn unlocked(&mut self, _engine: &Arc<Engine>) {

@@ -217,7 +217,8 @@ impl ServerChannel {
     ///
     /// [`Error::Timeout`] after the read timeout, [`Error::Closed`], [`Error::Ended`].
     pub fn signal(&self) -> Result<String, Error> {
-        self.line.inbox.wait_signal(self.line.read_deadline())
+        let line = &self.line;
+        line.inbox.wait_signal(line.lead(), line.read_deadline())
     }
 
     /// The size of the terminal, as the client last said.

@@ -89,6 +89,10 @@ impl Role for ServerRole {
         self.serving.event(core, event, &mut OsRandom);
     }
 
+    fn has_business(&self) -> bool {
+        self.serving.has_asked()
+    }
+
     fn unlocked(&mut self, engine: &Arc<Engine>) {
         self.serving.ask(engine, &mut self.handler);
     }

@@ -34,6 +34,11 @@ pub trait Role<S> {
     fn event(&mut self, core: &mut Core<S>, event: PeerEvent<'_>);
     /// After each packet that was no data, with nothing locked: code of users may run.
     fn unlocked(&mut self);
+    /// Whether the rest of the input is left for another round: asked after
+    /// [`unlocked`](Self::unlocked), for drivers that cannot run that code everywhere.
+    fn leaves_off(&self) -> bool {
+        false
+    }
 }
 
 /// The receiving half of a connection, with what finds the channels without a lock.
@@ -43,6 +48,8 @@ pub struct Intake<S> {
     known: HashMap<ChannelId, Arc<S>>,
     /// Those that were delivered to since they were last notified.
     touched: Vec<Arc<S>>,
+    /// The last round had something for somebody.
+    eventful: bool,
 }
 
 impl<S: Shared> Intake<S> {
@@ -52,7 +59,13 @@ impl<S: Shared> Intake<S> {
             recv,
             known: HashMap::new(),
             touched: Vec::new(),
+            eventful: false,
         }
+    }
+
+    /// Whether the last [`round`](Self::round) had something for somebody: not only credit, say.
+    pub const fn was_eventful(&self) -> bool {
+        self.eventful
     }
 
     /// What is needed next.
@@ -82,11 +95,14 @@ impl<S: Shared> Intake<S> {
             recv,
             known,
             touched,
+            eventful,
         } = self;
         let mut end = None;
+        *eventful = false;
         host.with(|core| {
             core.half.begin_poll(recv);
             while let Some(event) = core.half.pending_event(recv, host.now()) {
+                *eventful = true;
                 dispatch(core, role, touched, &mut end, event);
             }
         });
@@ -97,6 +113,7 @@ impl<S: Shared> Intake<S> {
                     stream,
                     data,
                 } => {
+                    *eventful = true;
                     let slot = match known.get(&channel) {
                         Some(slot) => slot,
                         None => {
@@ -118,6 +135,7 @@ impl<S: Shared> Intake<S> {
                         // A question that nobody answered is refused.
                         core.half.begin_poll(recv);
                         if let Some(event) = core.half.apply(control, recv, now) {
+                            *eventful = true;
                             if let PeerEvent::Channel(ChannelEvent::Closed { channel, .. }) = &event
                             {
                                 known.remove(channel);
@@ -125,12 +143,16 @@ impl<S: Shared> Intake<S> {
                             dispatch(core, role, touched, &mut end, event);
                         }
                         while let Some(event) = core.half.pending_event(recv, now) {
+                            *eventful = true;
                             dispatch(core, role, touched, &mut end, event);
                         }
                         // What the role has answered at once lets input go on at once.
                         core.half.begin_poll(recv);
                     });
                     role.unlocked();
+                    if role.leaves_off() {
+                        break;
+                    }
                 }
                 _ => {}
             }

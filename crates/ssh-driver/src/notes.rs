@@ -238,6 +238,11 @@ impl<S: Shared> Notes<S> {
         }
     }
 
+    /// Whether something is to be asked.
+    pub(crate) const fn has_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// What is to be asked since this was called last.
     pub(crate) fn take_asked(&mut self) -> Vec<Asked<S>> {
         std::mem::take(&mut self.asked)

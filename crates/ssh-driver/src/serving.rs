@@ -94,6 +94,11 @@ impl<D: Driven, P> Serving<D, P> {
         }
     }
 
+    /// Whether there is something to put to user code.
+    pub const fn has_asked(&self) -> bool {
+        self.notes.has_asked()
+    }
+
     /// Puts what was asked to user code, with nothing locked.
     pub fn ask(&mut self, driven: &Arc<D>, code: &mut impl Serve<D, P>) {
         for asked in self.notes.take_asked() {

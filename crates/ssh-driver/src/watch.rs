@@ -27,6 +27,11 @@ impl Watch {
         }
     }
 
+    /// Whether there is something to tell.
+    pub const fn has_seen(&self) -> bool {
+        !self.seen.is_empty()
+    }
+
     /// The connection has ended. Code of users runs.
     pub fn ended(&mut self, ended: &Arc<Ended>) {
         self.observer.ended(ended);

@@ -3,13 +3,14 @@
 //! Each channel has its own lock, which is held for a copy at the most. It may be taken while the
 //! state of the connection is locked, and never the other way round.
 
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use ssh_driver::{Error, ExitStatus, Mailbox, Shared, Take, Taken};
 use ssh_proto::message::TerminalSize;
 use ssh_proto::mux::{RequestId, Stream};
 
+use super::lead::{Lead, TICK};
 use super::{lock, wait};
 
 /// One channel, as far as its users wait for it.
@@ -28,6 +29,15 @@ struct Inner {
     /// Threads in `readable`: waking nobody costs a system call too.
     readers: usize,
     writers: usize,
+    /// The input is free for whoever waits here.
+    offered: bool,
+}
+
+/// What a thread waits for: something that comes, or room to write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Reading,
+    Writing,
 }
 
 impl Shared for Inbox {
@@ -37,6 +47,7 @@ impl Shared for Inbox {
                 mailbox,
                 readers: 0,
                 writers: 0,
+                offered: false,
             }),
             readable: Condvar::new(),
             writable: Condvar::new(),
@@ -99,14 +110,29 @@ impl Inbox {
         self.lock().mailbox.terminal_size()
     }
 
+    /// The input was handed over: whoever waits here is to look.
+    pub(super) fn offer(&self) {
+        let mut inner = self.lock();
+        inner.offered = true;
+        let (readers, writers) = (inner.readers, inner.writers);
+        drop(inner);
+        if readers > 0 {
+            self.readable.notify_one();
+        }
+        if writers > 0 {
+            self.writable.notify_one();
+        }
+    }
+
     /// Waits for data.
     pub(crate) fn read(
-        &self,
+        self: &Arc<Self>,
+        lead: &Lead,
         take: Take,
         into: &mut [u8],
         deadline: Option<Instant>,
     ) -> Result<Taken, Error> {
-        self.wait_readable(deadline, |mailbox| mailbox.read_ready(take, into))
+        self.wait_readable(lead, deadline, |mailbox| mailbox.read_ready(take, into))
     }
 
     /// Says that `send` has accepted nothing, before the state of the connection is unlocked.
@@ -114,27 +140,25 @@ impl Inbox {
         self.lock().mailbox.block();
     }
 
-    /// Waits until it is worth trying to send again.
-    pub(crate) fn wait_writable(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        let mut inner = self.lock();
-        loop {
-            if let Some(result) = inner.mailbox.write_ready() {
-                return result;
-            }
-            inner.writers += 1;
-            let (guard, in_time) = wait(&self.writable, inner, deadline);
-            inner = guard;
-            inner.writers -= 1;
-            if !in_time {
-                let late = inner.mailbox.write_ready();
-                return late.unwrap_or(Err(Error::Timeout));
-            }
-        }
+    /// Waits until it is worth trying to send again: for the peer to give credit if it is `on_credit`,
+    /// or for the socket to take something.
+    pub(crate) fn wait_writable(
+        self: &Arc<Self>,
+        lead: &Lead,
+        on_credit: bool,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let ready = |mailbox: &mut Mailbox| mailbox.write_ready();
+        self.wait(lead, on_credit, Side::Writing, deadline, ready)
     }
 
     /// Waits for the answer to our request to open the channel.
-    pub(crate) fn wait_open(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        self.wait_readable(deadline, |mailbox| mailbox.open_ready())
+    pub(crate) fn wait_open(
+        self: &Arc<Self>,
+        lead: &Lead,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        self.wait_readable(lead, deadline, |mailbox| mailbox.open_ready())
     }
 
     /// Somebody is about to wait for the answer to this request. To be said before the state of
@@ -145,46 +169,123 @@ impl Inbox {
 
     /// Waits for the answer to a request.
     pub(crate) fn wait_reply(
-        &self,
+        self: &Arc<Self>,
+        lead: &Lead,
         request: RequestId,
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
-        let result = self.wait_readable(deadline, |mailbox| mailbox.reply_ready(request));
+        let result = self.wait_readable(lead, deadline, |mailbox| mailbox.reply_ready(request));
         self.lock().mailbox.forget(request);
         result
     }
 
     /// Waits until it is known how the program ended, or that it never will be.
-    pub(crate) fn wait_exit(&self, deadline: Option<Instant>) -> Result<ExitStatus, Error> {
-        self.wait_readable(deadline, |mailbox| mailbox.exit_ready())
+    pub(crate) fn wait_exit(
+        self: &Arc<Self>,
+        lead: &Lead,
+        deadline: Option<Instant>,
+    ) -> Result<ExitStatus, Error> {
+        self.wait_readable(lead, deadline, |mailbox| mailbox.exit_ready())
     }
 
     /// Waits until the peer has closed the channel.
-    pub(crate) fn wait_closed(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        self.wait_readable(deadline, |mailbox| mailbox.closed_ready())
+    pub(crate) fn wait_closed(
+        self: &Arc<Self>,
+        lead: &Lead,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        self.wait_readable(lead, deadline, |mailbox| mailbox.closed_ready())
     }
 
-    pub(crate) fn wait_signal(&self, deadline: Option<Instant>) -> Result<String, Error> {
-        self.wait_readable(deadline, Mailbox::signal_ready)
+    /// Whether the channel is closed, or the connection has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().mailbox.closed_ready().is_some()
+    }
+
+    pub(crate) fn wait_signal(
+        self: &Arc<Self>,
+        lead: &Lead,
+        deadline: Option<Instant>,
+    ) -> Result<String, Error> {
+        self.wait_readable(lead, deadline, Mailbox::signal_ready)
     }
 
     fn wait_readable<T>(
-        &self,
+        self: &Arc<Self>,
+        lead: &Lead,
+        deadline: Option<Instant>,
+        ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.wait(lead, true, Side::Reading, deadline, ready)
+    }
+
+    /// Waits until something is `ready`: by reading, if it `comes` by that and nobody else reads.
+    fn wait<T>(
+        self: &Arc<Self>,
+        lead: &Lead,
+        comes: bool,
+        side: Side,
         deadline: Option<Instant>,
         mut ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut inner = self.lock();
+        if let Some(result) = ready(&mut self.lock().mailbox) {
+            return result;
+        }
+        let waiting = if comes { lead.enter(self) } else { lead.bind() };
         loop {
+            // A read takes a tick at the most, and no deadline is to come before it is over.
+            let has_time = deadline.is_none_or(|end| end > Instant::now() + TICK);
+            if !has_time {
+                waiting.decline();
+            } else if let Some(mut turn) = waiting.take() {
+                // Nobody else delivers now, but somebody may have since the last look.
+                if let Some(result) = ready(&mut self.lock().mailbox) {
+                    return result;
+                }
+                turn.lead();
+                if let Some(result) = ready(&mut self.lock().mailbox) {
+                    return result;
+                }
+                continue;
+            }
+            let mut inner = self.lock();
             if let Some(result) = ready(&mut inner.mailbox) {
                 return result;
             }
-            inner.readers += 1;
-            let (guard, in_time) = wait(&self.readable, inner, deadline);
-            inner = guard;
-            inner.readers -= 1;
+            if std::mem::take(&mut inner.offered) && has_time {
+                continue;
+            }
+            let in_time;
+            (inner, in_time) = self.sleep(side, inner, deadline);
+            if let Some(result) = ready(&mut inner.mailbox) {
+                return result;
+            }
             if !in_time {
-                return ready(&mut inner.mailbox).unwrap_or(Err(Error::Timeout));
+                return Err(Error::Timeout);
             }
         }
+    }
+
+    /// Waits to be woken. False if the time is over.
+    fn sleep<'i>(
+        &'i self,
+        side: Side,
+        mut inner: MutexGuard<'i, Inner>,
+        deadline: Option<Instant>,
+    ) -> (MutexGuard<'i, Inner>, bool) {
+        match side {
+            Side::Reading => inner.readers += 1,
+            Side::Writing => inner.writers += 1,
+        }
+        let condvar = match side {
+            Side::Reading => &self.readable,
+            Side::Writing => &self.writable,
+        };
+        let (mut inner, in_time) = wait(condvar, inner, deadline);
+        match side {
+            Side::Reading => inner.readers -= 1,
+            Side::Writing => inner.writers -= 1,
+        }
+        (inner, in_time)
     }
 }

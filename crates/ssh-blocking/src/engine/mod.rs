@@ -1,7 +1,8 @@
 //! One authenticated connection, for any number of threads.
 //!
 //! ```text
-//!   reader thread   RecvSide, RecvBuf, the socket's input    no lock while it waits or copies
+//!   reader thread   RecvSide, RecvBuf, the socket's input    no lock while it waits or copies; lends all
+//!                   of it to a thread of the application that is alone with waiting for it
 //!   applications    state.lock: send, take output; write what the socket takes at once
 //!   pump thread     timers, and output that the socket did not take at once: the only one that
 //!                   waits for the socket to take output
@@ -11,12 +12,13 @@
 //!
 //! - The reader never waits for a write. Two peers that both did would wait for ever.
 //! - Nobody holds a lock across a system call on the socket, except for the wait itself.
-//! - Lock order: the state, then an [`Inbox`].
+//! - Lock order: the state, then an [`Inbox`], then [`Lead`].
 //! - `writing` is true while one thread has the outbox in hand; whoever leaves output behind
 //!   either is not the last to look (`writing`) or has told the pump (`stuck`).
 //! - After every change to the core somebody calls [`Engine::settle`].
 
 mod inbox;
+mod lead;
 mod pump;
 mod reader;
 
@@ -31,6 +33,7 @@ use ssh_proto::message::DisconnectReason;
 use ssh_proto::{Instant, Peer, PeerEvent, RecvBuf, SendSide};
 
 pub(crate) use self::inbox::Inbox;
+pub(crate) use self::lead::Lead;
 use crate::socket::{Clock, Socket};
 
 /// How often one thread writes for the others before it leaves the rest to the pump.
@@ -52,6 +55,7 @@ pub(crate) struct Engine {
     pump: Condvar,
     /// Wakes those who wait for something that is not one channel's.
     progress: Condvar,
+    lead: Lead,
 }
 
 pub(crate) struct State {
@@ -74,8 +78,10 @@ type Guard<'e> = MutexGuard<'e, State>;
 pub(crate) trait Role: Send + 'static {
     /// An event, with the core locked: nothing here may wait, and no code of users may run.
     fn event(&mut self, core: &mut Core<Inbox>, event: PeerEvent<'_>);
+    /// Whether there is code of users to run.
+    fn has_business(&self) -> bool;
     /// After each packet that had events, with nothing locked: code of users may run.
-    fn unlocked(&mut self, _engine: &Arc<Engine>) {}
+    fn unlocked(&mut self, engine: &Arc<Engine>);
     /// The connection has ended.
     fn ended(&mut self, _ended: &Arc<Ended>) {}
 }
@@ -162,13 +168,17 @@ impl Engine {
             }),
             pump: Condvar::new(),
             progress: Condvar::new(),
+            lead: Lead::new(lead::TICK),
         });
         let reader = reader::Reader::new(engine.clone(), recv, rx, role);
         // Dropped where it cannot run, the reader ends the connection, and with it the pump.
         pump::spawn(engine.clone())?;
         std::thread::Builder::new()
             .name("ssh-reader".into())
-            .spawn(move || reader.run())?;
+            .spawn({
+                let engine = engine.clone();
+                move || reader::run(&engine.lead, Box::new(reader))
+            })?;
         Ok(engine)
     }
 
@@ -227,8 +237,14 @@ impl Engine {
         self.socket.shutdown(Shutdown::Both);
     }
 
+    /// Who reads the socket.
+    pub(crate) const fn lead(&self) -> &Lead {
+        &self.lead
+    }
+
     /// Waits for progress. False if the time is over.
     fn wait<'e>(&'e self, mut state: Guard<'e>, until: Option<SystemInstant>) -> (Guard<'e>, bool) {
+        let _waiting = self.lead.bind();
         state.waiting += 1;
         let (mut state, in_time) = wait(&self.progress, state, until);
         state.waiting -= 1;

@@ -180,6 +180,14 @@ impl<'a> Channel<'a> {
         flow.map_or(0, |flow| self.allowance(flow))
     }
 
+    /// How many bytes the peer's window still allows (RFC 4254 section 5.2). At 0 nothing is accepted
+    /// before the peer has read more; where it is not, and yet nothing is accepted, the output is full
+    /// or keys are being exchanged.
+    pub fn credit(&self) -> u64 {
+        let flow = self.mux.flow(self.id).filter(|flow| flow.may_send());
+        flow.map_or(0, Flow::credit)
+    }
+
     /// Lets this channel use all of the output buffer, so that a keystroke finds room beside
     /// bulk data, which may use only half of it. A channel with a terminal is interactive by
     /// itself.
