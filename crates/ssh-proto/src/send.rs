@@ -25,6 +25,8 @@ use crate::random::Streams;
 use crate::transport::{MAX_OVERHEAD, PAYLOAD_OFFSET, Sealer};
 use crate::wire::Sink;
 
+/// Room below this is not worth a packet; and as much goes to the framing of a few large ones.
+pub(crate) const MIN_ROOM: usize = 256;
 /// The first size of the storage; it doubles up to the mark.
 const MIN_STORAGE: usize = 4 * 1024;
 /// Above the mark it grows by little: there a peer decides how much is owed to it.
@@ -90,7 +92,8 @@ impl SendBuf {
     pub(crate) fn room(&self, share: Share) -> usize {
         let mark = match share {
             Share::All => self.mark,
-            Share::Half => self.mark / 2,
+            // With the framing: data of that size, which is a usual one, leaves no tail behind.
+            Share::Half => (self.mark / 2 + MIN_ROOM).min(self.mark),
         };
         mark.saturating_sub(self.filled())
     }
@@ -551,7 +554,7 @@ mod tests {
         assert_eq!(f.buf.room(Share::All), 0, "one byte still waits");
         f.buf.consume(1);
         assert_eq!(f.buf.room(Share::All), 4000);
-        assert_eq!(f.buf.room(Share::Half), 2000);
+        assert_eq!(f.buf.room(Share::Half), 2000 + MIN_ROOM);
         f.buf.give_back();
         assert!(capacity > 0 && f.buf.capacity() == 0);
     }

@@ -11,7 +11,7 @@ use crate::message::{
     ChannelClose, ChannelEof, ChannelRequest, ChannelRequestType, TerminalModes, TerminalSize,
 };
 use crate::out::{HELD_MIN, Out, encoded_len};
-use crate::send::{DataTo, Share};
+use crate::send::{DataTo, MIN_ROOM, Share};
 use crate::transport::MAX_OVERHEAD;
 
 /// The largest payload that every peer can take (RFC 4253 section 6.1).
@@ -382,7 +382,7 @@ impl<'a> Channel<'a> {
     fn allowance(&self, flow: &Flow) -> usize {
         let room = self.out.buf.room(flow.share);
         let waiting = flow.blocked == Blocked::OnRoom;
-        if self.out.is_holding() || waiting || room < super::MIN_ROOM {
+        if self.out.is_holding() || waiting || room < MIN_ROOM {
             return 0;
         }
         let others = !self.mux.waiting(flow.share).is_empty();

@@ -38,7 +38,7 @@ use crate::config::{Limits, TransportConfig};
 use crate::error::{LimitExceeded, Misuse, RequestError};
 use crate::message::{ChannelOpen, ChannelOpenType, GlobalRequest, GlobalRequestType};
 use crate::out::{Out, encoded_len};
-use crate::send::Share;
+use crate::send::{MIN_ROOM, Share};
 use crate::transport::Role;
 
 /// A channel of one connection. A number that is used again for another channel counts as another
@@ -146,8 +146,6 @@ const QUANTUM: u64 = 64 * 1024;
 /// sends requests without waiting for replies has far fewer out.
 const REPLIES: usize = 3;
 const FEWEST_REPLIES: usize = 128;
-/// Room below this is not worth a packet.
-const MIN_ROOM: usize = 256;
 
 impl Mux {
     pub(crate) const fn new(

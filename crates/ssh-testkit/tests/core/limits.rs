@@ -41,6 +41,11 @@ fn ask<P: Subject>(bench: &mut Bench<P>) -> Result<(), RequestError> {
 /// Opens channel `n`, the direction that the role allows, and returns the window that the subject
 /// grants. `None` if there may be none.
 fn channel<P: Subject>(bench: &mut Bench<P>, n: u32) -> Option<u32> {
+    channel_of(bench, n, 1000)
+}
+
+/// As above, for packets with so much data at the most.
+fn channel_of<P: Subject>(bench: &mut Bench<P>, n: u32, maximum_packet_size: u32) -> Option<u32> {
     let got = bench.raw.got.len();
     if P::ROLE == Role::Client {
         ask(bench).ok()?;
@@ -50,14 +55,14 @@ fn channel<P: Subject>(bench: &mut Bench<P>, n: u32) -> Option<u32> {
             recipient_channel: n,
             sender_channel: n,
             initial_window_size: u32::MAX,
-            maximum_packet_size: 1000,
+            maximum_packet_size,
         });
         return Some(granted);
     }
     bench.message(&ChannelOpen {
         sender_channel: n,
         initial_window_size: u32::MAX,
-        maximum_packet_size: 1000,
+        maximum_packet_size,
         channel_type: ChannelOpenType::Session,
     });
     let answer = &bench.raw.got[got];
@@ -105,6 +110,7 @@ both_roles! {
     so_many_of_our_requests_may_be_unanswered => requests_unanswered;
     what_is_owed_during_a_key_exchange_is_bounded => held;
     send_accepts_nothing_above_the_mark => output;
+    what_a_bulk_channel_may_send_at_a_time_is_whole_packets => bulk;
     above_its_mark_for_replies_nothing_is_read => control;
 }
 
@@ -284,6 +290,24 @@ fn output<P: Subject>() {
     // A channel without a terminal stops at half of it.
     let waiting = bench.peer.output().len();
     assert!(waiting > 8192 / 2 - 500, "{waiting} bytes wait");
+}
+
+fn bulk<P: Subject>() {
+    for (size, count) in [(32 * 1024, 2), (16 * 1024, 4)] {
+        let mut bench = at::<P>(Stage::Connected, |_| {});
+        channel_of(&mut bench, 0, size);
+        let id = bench.seen.channels[0];
+        bench.collect();
+        let got = bench.raw.got.len();
+        let mut handle = bench.peer.channel(id).expect("open");
+        assert_eq!(handle.send(&[1; 200_000]).expect("open"), 64 * 1024);
+        assert_eq!(handle.sendable(), 0);
+        bench.collect();
+        // CHANNEL_DATA, with its header of 9 bytes.
+        let sizes = bench.raw.got[got..].iter().map(Vec::len);
+        let sizes: Vec<usize> = sizes.collect();
+        assert_eq!(sizes, vec![9 + size as usize; count]);
+    }
 }
 
 fn control<P: Subject>() {
