@@ -406,6 +406,8 @@ impl Drop for Line {
         // closed by the core when it is answered, without another word.
         state.core.table().remove(self.id);
         drop(self.engine.settle(state));
+        // What the peer asks for next waits for nobody here.
+        self.lead().leave();
     }
 }
 

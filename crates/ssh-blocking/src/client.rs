@@ -243,7 +243,7 @@ impl Client {
         self.engine().stream()
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.handle.engine
     }
 

@@ -26,9 +26,10 @@
 //! A connection has two threads of its own: one reads, one looks after deadlines and after output
 //! that the socket did not take at once. Keepalives and key exchanges are answered while nobody
 //! is in a call. A thread that waits alone, for something that comes often, reads for itself meanwhile,
-//! which saves a wake-up for each read; an [`Observer`] or a [`Handler`] is never called in it. A writer
-//! never waits for a reader, and a channel that nobody reads stops nobody
-//! else. When the connection ends, every call that waits returns [`Error::Ended`] with the reason.
+//! which saves a wake-up for each read: it does what a connection has to do, exchanges of keys among it, and
+//! never calls an [`Observer`] or a [`Handler`]. A writer never waits for a reader, and a channel that nobody
+//! reads stops nobody else. When the connection ends, every call that waits returns [`Error::Ended`] with the
+//! reason.
 //! Dropping a client or a channel never waits; dropping a [`Server`] or a [`LocalForward`] wakes its
 //! listener, which takes 50 ms at the most.
 //!

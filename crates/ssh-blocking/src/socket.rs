@@ -41,11 +41,16 @@ impl Socket {
 
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            match (&self.stream).read(into) {
+            match self.read_once(into) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }
+    }
+
+    /// As [`read`](Self::read), until it is interrupted: trying again would begin a timeout anew.
+    pub(crate) fn read_once(&self, into: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(into)
     }
 
     /// Writes, and waits for room until [`WRITE_TICK`] is over: then it is

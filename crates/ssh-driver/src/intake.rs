@@ -148,6 +148,8 @@ impl<S: Shared> Intake<S> {
                         }
                         // What the role has answered at once lets input go on at once.
                         core.half.begin_poll(recv);
+                        // The peer may wait for it.
+                        *eventful |= core.send().has_output();
                     });
                     role.unlocked();
                     if role.leaves_off() {

@@ -148,7 +148,10 @@ impl Inbox {
         on_credit: bool,
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
-        let ready = |mailbox: &mut Mailbox| mailbox.write_ready();
+        // Whoever has read tries again: what it waits for may be something else now.
+        let ready = |mailbox: &mut Mailbox, has_read: bool| {
+            mailbox.write_ready().or(has_read.then_some(Ok(())))
+        };
         self.wait(lead, on_credit, Side::Writing, deadline, ready)
     }
 
@@ -214,42 +217,46 @@ impl Inbox {
         self: &Arc<Self>,
         lead: &Lead,
         deadline: Option<Instant>,
-        ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
+        mut ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait(lead, true, Side::Reading, deadline, ready)
+        self.wait(lead, true, Side::Reading, deadline, |mailbox, _| {
+            ready(mailbox)
+        })
     }
 
-    /// Waits until something is `ready`: by reading, if it `comes` by that and nobody else reads.
+    /// Waits until something is `ready`, which is told whether this thread has just read: by reading, if it
+    /// `comes` by that and nobody else reads.
     fn wait<T>(
         self: &Arc<Self>,
         lead: &Lead,
         comes: bool,
         side: Side,
         deadline: Option<Instant>,
-        mut ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
+        mut ready: impl FnMut(&mut Mailbox, bool) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        if let Some(result) = ready(&mut self.lock().mailbox) {
+        if let Some(result) = ready(&mut self.lock().mailbox, false) {
             return result;
         }
         let waiting = if comes { lead.enter(self) } else { lead.bind() };
         loop {
-            // A read takes a tick at the most, and no deadline is to come before it is over.
-            let has_time = deadline.is_none_or(|end| end > Instant::now() + TICK);
+            // A read takes a tick, which a system may round up, and no deadline is to come meanwhile.
+            let has_time = deadline.is_none_or(|end| end > Instant::now() + 2 * TICK);
             if !has_time {
                 waiting.decline();
             } else if let Some(mut turn) = waiting.take() {
                 // Nobody else delivers now, but somebody may have since the last look.
-                if let Some(result) = ready(&mut self.lock().mailbox) {
+                if let Some(result) = ready(&mut self.lock().mailbox, false) {
                     return result;
                 }
                 turn.lead();
-                if let Some(result) = ready(&mut self.lock().mailbox) {
+                drop(turn);
+                if let Some(result) = ready(&mut self.lock().mailbox, true) {
                     return result;
                 }
                 continue;
             }
             let mut inner = self.lock();
-            if let Some(result) = ready(&mut inner.mailbox) {
+            if let Some(result) = ready(&mut inner.mailbox, false) {
                 return result;
             }
             if std::mem::take(&mut inner.offered) && has_time {
@@ -257,7 +264,7 @@ impl Inbox {
             }
             let in_time;
             (inner, in_time) = self.sleep(side, inner, deadline);
-            if let Some(result) = ready(&mut inner.mailbox) {
+            if let Some(result) = ready(&mut inner.mailbox, false) {
                 return result;
             }
             if !in_time {

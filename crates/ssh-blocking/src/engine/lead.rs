@@ -145,6 +145,11 @@ impl Lead {
         }
     }
 
+    /// Has the reader take it back at once: who read is not going to wait again.
+    pub(crate) fn leave(&self) {
+        self.recall(&mut self.lock());
+    }
+
     /// A thread is going to wait for something of `inbox`. Whether it may read for itself is asked
     /// again each time.
     pub(super) fn enter(&self, inbox: &Arc<Inbox>) -> Waiting<'_> {
@@ -197,9 +202,11 @@ impl Waiting<'_> {
         })
     }
 
-    /// Has the reader do it.
+    /// Has the reader do it, and not ask again before another wait.
     pub(super) fn decline(&self) {
-        self.lead.recall(&mut self.lead.lock());
+        let mut turns = self.lead.lock();
+        turns.first = None;
+        self.lead.recall(&mut turns);
     }
 }
 
@@ -224,7 +231,7 @@ pub(super) struct Turn<'l> {
 impl Turn<'_> {
     /// Reads once.
     pub(super) fn lead(&mut self) {
-        // Where it panics, the reader finds out.
+        // Where it panics, the reader is to have it.
         self.keep = false;
         self.keep = self.input.as_mut().is_some_and(|input| input.lead());
     }

@@ -15,10 +15,12 @@ use ssh_proto::{Instant, PeerEvent, RecvBuf, RecvSide, Wants};
 
 use super::lead::{Input, Lead, Next, Pace, TICK};
 use super::{Engine, Inbox, Role};
-use crate::socket::is_timeout;
 
 /// How long the reader looks away when the core takes no input for now.
 const PAUSE: Duration = Duration::from_millis(100);
+/// A read that fills so much tells that more is there. Before a packet that is not complete there may be
+/// less room than that, and then it tells nothing.
+const MUCH: usize = 16 * 1024;
 /// How long the peer may take to close after our last words.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -37,6 +39,8 @@ pub(super) struct Reader<R: Role> {
     io: Option<io::Error>,
     /// How it ended, until everybody knows.
     end: Option<End>,
+    /// A thread that leads has not come to the end of its turn.
+    in_turn: bool,
     done: bool,
 }
 
@@ -47,7 +51,7 @@ enum Got {
     Some,
     /// As much as there was room for: more will be there already.
     Full,
-    /// Nothing for as long as it might take.
+    /// Nothing for as long as it might take, or before a signal came.
     Nothing,
 }
 
@@ -65,15 +69,18 @@ impl<R: Role> Reader<R> {
             patience: None,
             io: None,
             end: None,
+            in_turn: false,
             done: false,
         }
     }
 
     fn read(&mut self, need: usize, patience: Option<Duration>) -> Got {
-        let got = self.try_read(need, patience);
-        match got {
+        // A socket that is over may not take it any more, and can be read all the same.
+        if self.patience != patience && self.engine.socket.set_read_timeout(patience).is_ok() {
+            self.patience = patience;
+        }
+        match self.try_read(need) {
             Ok(got) => got,
-            Err(error) if patience.is_some() && is_timeout(&error) => Got::Nothing,
             Err(error) => {
                 self.io.get_or_insert(error);
                 self.intake.close_input();
@@ -82,20 +89,42 @@ impl<R: Role> Reader<R> {
         }
     }
 
-    fn try_read(&mut self, need: usize, patience: Option<Duration>) -> io::Result<Got> {
-        if self.patience != patience {
-            self.engine.socket.set_read_timeout(patience)?;
-            self.patience = patience;
-        }
+    fn try_read(&mut self, need: usize) -> io::Result<Got> {
         let spare = self.rx.try_spare(need);
         let spare = spare.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let room = spare.len();
-        let n = self.engine.socket.read(spare)?;
-        match n {
-            0 => self.intake.close_input(),
-            n => self.rx.filled(n),
+        match self.engine.socket.read_once(spare) {
+            Ok(0) => {
+                self.intake.close_input();
+                Ok(Got::Some)
+            }
+            Ok(n) => {
+                self.rx.filled(n);
+                let full = n == room && room >= MUCH;
+                Ok(if full { Got::Full } else { Got::Some })
+            }
+            // Not TimedOut, by which the other end of the connection is meant.
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Got::Nothing),
+                _ => Err(error),
+            },
         }
-        Ok(if n == room { Got::Full } else { Got::Some })
+    }
+
+    /// Everything that can be done with what was read, where no code of users may run. Whether nothing is
+    /// left of it for the reader's thread.
+    fn rounds(&mut self) -> bool {
+        loop {
+            self.round(true);
+            if self.end.is_some() || self.role.has_business() {
+                return false;
+            }
+            match self.intake.wants() {
+                Wants::Bytes(_) => return true,
+                Wants::Batch => {}
+                _ => return false,
+            }
+        }
     }
 
     /// Everything that can be done with what was read. Where it is `quiet`, up to where code of users
@@ -144,23 +173,20 @@ impl<R: Role> Input for Reader<R> {
         if got == Got::Nothing {
             return false;
         }
-        loop {
-            self.round(true);
-            if got == Got::Full || self.end.is_some() || self.role.has_business() {
-                return false;
-            }
-            match self.intake.wants() {
-                Wants::Bytes(_) => return true,
-                Wants::Batch => {}
-                _ => return false,
-            }
-        }
+        self.in_turn = true;
+        let more = self.rounds();
+        self.in_turn = false;
+        more && got != Got::Full
     }
 
     fn go_on(&mut self) -> Next {
+        if self.in_turn {
+            // A thread that led has panicked over what it read: nothing of it can be trusted.
+            return Next::Over;
+        }
         // A thread that has led leaves behind what is not its business.
+        self.role.unlocked(&self.engine);
         if self.end.is_none() {
-            self.role.unlocked(&self.engine);
             self.round(false);
         }
         if let Some(end) = self.end.take() {

@@ -348,3 +348,13 @@ fn a_thread_that_leads_learns_what_others_do_to_its_channel_and_to_the_connectio
     client.disconnect();
     assert!(reader.join().unwrap().is_err());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_channel_that_is_dropped_has_the_reader_read_on() {
+    let (_server, client, channel) = connected(1 << 30, Nobody);
+    let lead = client.engine().lead();
+    ping_until_it_leads(&channel);
+    drop(channel);
+    assert!(lead.lock().recalled);
+}
