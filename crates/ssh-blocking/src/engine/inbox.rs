@@ -57,15 +57,7 @@ impl Shared for Inbox {
     fn update<R>(&self, change: impl FnOnce(&mut Mailbox) -> R) -> R {
         let mut inner = self.lock();
         let result = change(&mut inner.mailbox);
-        let (readers, writers) = (inner.readers, inner.writers);
-        // Whoever is woken wants the lock.
-        drop(inner);
-        if readers > 0 {
-            self.readable.notify_all();
-        }
-        if writers > 0 {
-            self.writable.notify_all();
-        }
+        self.wake(inner);
         result
     }
 
@@ -114,13 +106,19 @@ impl Inbox {
     pub(super) fn offer(&self) {
         let mut inner = self.lock();
         inner.offered = true;
+        self.wake(inner);
+    }
+
+    /// Wakes everybody who waits here.
+    fn wake(&self, inner: MutexGuard<'_, Inner>) {
         let (readers, writers) = (inner.readers, inner.writers);
+        // Whoever is woken wants the lock.
         drop(inner);
         if readers > 0 {
-            self.readable.notify_one();
+            self.readable.notify_all();
         }
         if writers > 0 {
-            self.writable.notify_one();
+            self.writable.notify_all();
         }
     }
 
@@ -149,8 +147,9 @@ impl Inbox {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         // Whoever has read tries again: what it waits for may be something else now.
-        let ready = |mailbox: &mut Mailbox, has_read: bool| {
-            mailbox.write_ready().or(has_read.then_some(Ok(())))
+        let ready = |mailbox: &mut Mailbox, has_read| match mailbox.write_ready() {
+            None if has_read => Some(Ok(())),
+            result => result,
         };
         self.wait(lead, on_credit, Side::Writing, deadline, ready)
     }
