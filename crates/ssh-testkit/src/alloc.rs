@@ -17,7 +17,8 @@
 //! Counts and refusals belong to a thread, so tests that run side by side do not see each other. A
 //! [`Watch`] belongs to the process, because a secret may be freed by another thread than the one
 //! that made it; watches take turns. While one is out, `realloc` always moves, so that a secret that
-//! a growing `Vec` would leave behind is found every time and not only when the heap is crowded.
+//! a growing `Vec` would leave behind is found every time and not only when the heap is crowded; and
+//! what is given out is zeroed, so that nothing is found but what was written.
 //!
 //! This is the only file of the workspace with unsafe code.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]
@@ -351,6 +352,23 @@ fn count_free(size: usize) {
     });
 }
 
+/// A block. While something is watched for there is nothing in it: what others have left there, before
+/// anybody looked, would be found as if whoever gives it back had written it.
+///
+/// # Safety
+///
+/// As [`GlobalAlloc::alloc`].
+unsafe fn fresh(layout: Layout) -> *mut u8 {
+    // SAFETY: the caller's promise is the one that `System` wants.
+    unsafe {
+        if COUNT.load(Ordering::SeqCst) == 0 {
+            System.alloc(layout)
+        } else {
+            System.alloc_zeroed(layout)
+        }
+    }
+}
+
 /// Looks at a block that is given back. One that is not to be looked at is wiped instead: what was in
 /// it would come back in the part of some later block that nobody has written to.
 ///
@@ -443,7 +461,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
         }
         count_alloc(layout.size());
         // SAFETY: the caller's promise is the one that `System` wants.
-        unsafe { System.alloc(layout) }
+        unsafe { fresh(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -478,7 +496,7 @@ unsafe impl GlobalAlloc for TrackingAllocator {
         // SAFETY: `new_size` is not zero and fits the alignment, by the caller's promise. Old and
         // new block are two blocks of at least the copied length.
         unsafe {
-            let moved = System.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
+            let moved = fresh(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !moved.is_null() {
                 ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
                 retire(block, layout.size());

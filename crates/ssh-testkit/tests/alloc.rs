@@ -137,3 +137,16 @@ fn a_secret_freed_by_another_thread_is_found() {
         .unwrap();
     assert_eq!(watch.hits(), 1);
 }
+
+/// A block is given out as somebody else has left it, and that is nobody's mistake.
+#[test]
+fn what_was_in_a_block_before_anybody_wrote_to_it_is_not_found() {
+    let secret = [0xa7; 40];
+    drop(black_box([&[0; 64][..], &secret, &[0; 64]].concat()));
+    let watch = alloc::watch(&secret);
+    drop(black_box(Vec::<u8>::with_capacity(168)));
+    let mut grown = Vec::<u8>::with_capacity(8);
+    grown.reserve_exact(168);
+    drop(black_box(grown));
+    assert_eq!(watch.hits(), 0);
+}

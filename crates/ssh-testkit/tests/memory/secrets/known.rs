@@ -26,6 +26,19 @@ pub(super) struct Secrets {
     pub(super) given: Vec<[u8; 32]>,
 }
 
+impl Drop for Secrets {
+    /// The next session draws the same ones: a copy that is left here would pass for one of its own.
+    fn drop(&mut self) {
+        unwatched(|| {
+            drop(std::mem::take(&mut self.derived));
+            drop(std::mem::take(&mut self.parts));
+            drop(std::mem::take(&mut self.exponents));
+            drop(std::mem::take(&mut self.ephemeral));
+            drop(std::mem::take(&mut self.given));
+        });
+    }
+}
+
 /// The exponents of this side, made from what the source of randomness gave as it is described in
 /// `ssh_proto::random`, and compared with the public values that came of them.
 pub(super) fn exponents(raw: &Raw, given: &[[u8; 32]]) -> Vec<[u8; 32]> {

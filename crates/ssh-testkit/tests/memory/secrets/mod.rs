@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ssh_proto::algorithm::{CompressionAlgorithm, KexAlgorithm};
 use ssh_proto::{Client, Server};
-use ssh_testkit::alloc::unwatched;
+use ssh_testkit::alloc::{left_behind, unwatched};
 
 use known::{all, patterns};
 use run::{Shown, Subject, Terms, session, steps};
@@ -124,6 +124,15 @@ fn q3_windows_of_compression_leave_no_secret_in_freed_memory() {
     };
     q3::<Client>(terms, &WAYS);
     q3::<Server>(terms, &WAYS);
+}
+
+/// The next session draws the same secrets, and may be given memory in which nothing was written since.
+#[test]
+fn what_a_test_knows_of_secrets_goes_with_it() {
+    let secrets = unwatched(|| session::<Client>(Terms::kex(CURVE), Shown::Key, 0));
+    assert!(!secrets.given.is_empty());
+    let ((), left) = left_behind(|| drop(secrets));
+    assert_eq!(left, []);
 }
 
 /// The same scan finds each of these secrets if somebody makes a copy and forgets it.
