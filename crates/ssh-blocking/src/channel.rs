@@ -120,8 +120,8 @@ impl Channel {
     ///
     /// [`Error::Timeout`] after the read timeout, [`Error::Ended`] if the connection ended first.
     pub fn wait(&self) -> Result<ExitStatus, Error> {
-        let line = &self.line;
-        line.inbox.wait_exit(line.lead(), line.read_deadline())
+        let deadline = self.line.read_deadline();
+        self.line.wait(deadline, |mailbox| mailbox.exit_ready())
     }
 
     /// Reads from standard error, where `Channel` itself reads from standard output.
@@ -265,6 +265,15 @@ impl Line {
         self.engine.lead()
     }
 
+    /// Waits for something that comes.
+    pub(crate) fn wait<T>(
+        &self,
+        deadline: Option<Instant>,
+        ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.inbox.wait_readable(self.lead(), deadline, ready)
+    }
+
     pub(crate) fn read_deadline(&self) -> Option<Instant> {
         deadline(lock(&self.timeouts).read)
     }
@@ -286,7 +295,7 @@ impl Line {
             return Ok(Some((Stream::Data, 0)));
         }
         let deadline = self.read_deadline();
-        let taken = self.inbox.read(self.lead(), take, into, deadline)?;
+        let taken = self.wait(deadline, |mailbox| mailbox.read_ready(take, into))?;
         if taken.release > 0 {
             // The channel may have closed in the meantime: then nobody wants the credit.
             let _ = self
@@ -357,10 +366,12 @@ impl Line {
     /// A request that the peer must answer.
     pub(crate) fn ask(&self, request: ChannelRequestType<'_>) -> Result<(), Error> {
         let deadline = self.request_deadline();
-        match self.request(request, Reply::Wanted, deadline)? {
-            Some(id) => self.inbox.wait_reply(self.lead(), id, deadline),
-            None => Ok(()),
-        }
+        let Some(id) = self.request(request, Reply::Wanted, deadline)? else {
+            return Ok(());
+        };
+        let result = self.wait(deadline, |mailbox| mailbox.reply_ready(id));
+        self.inbox.forget(id);
+        result
     }
 
     /// A request that the peer does not answer.

@@ -290,7 +290,7 @@ impl Opening {
     /// Waits until the channel is open.
     pub(crate) fn wait(self) -> Result<Channel, Error> {
         let line = self.channel.line();
-        line.inbox.wait_open(line.lead(), self.deadline)?;
+        line.wait(self.deadline, |mailbox| mailbox.open_ready())?;
         Ok(self.channel)
     }
 }

@@ -212,7 +212,7 @@ pub(crate) fn join(line: &Line, stream: &TcpStream) -> Result<(), Error> {
             let _ = stream.shutdown(Shutdown::Write);
             end();
             // The other direction may go on for as long as it likes.
-            let _ = line.inbox.wait_closed(line.lead(), None);
+            let _ = line.wait(None, |mailbox| mailbox.closed_ready());
         }
         close();
     };

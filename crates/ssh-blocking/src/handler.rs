@@ -217,8 +217,8 @@ impl ServerChannel {
     ///
     /// [`Error::Timeout`] after the read timeout, [`Error::Closed`], [`Error::Ended`].
     pub fn signal(&self) -> Result<String, Error> {
-        let line = &self.line;
-        line.inbox.wait_signal(line.lead(), line.read_deadline())
+        let deadline = self.line.read_deadline();
+        self.line.wait(deadline, |mailbox| mailbox.signal_ready())
     }
 
     /// The size of the terminal, as the client last said.

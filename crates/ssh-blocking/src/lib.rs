@@ -28,10 +28,9 @@
 //! is in a call. A thread that waits alone, for something that comes often, reads for itself meanwhile,
 //! which saves a wake-up for each read: it does what a connection has to do, exchanges of keys among it, and
 //! never calls an [`Observer`] or a [`Handler`]. A writer never waits for a reader, and a channel that nobody
-//! reads stops nobody else. When the connection ends, every call that waits returns [`Error::Ended`] with the
-//! reason.
-//! Dropping a client or a channel never waits; dropping a [`Server`] or a [`LocalForward`] wakes its
-//! listener, which takes 50 ms at the most.
+//! reads stops nobody else. When the connection ends, every call that waits returns [`Error::Ended`] with
+//! the reason. Dropping a client or a channel never waits; dropping a [`Server`] or a [`LocalForward`] wakes
+//! its listener, which takes 50 ms at the most.
 //!
 //! # Which algorithms are spoken
 //!

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-use ssh_driver::{Error, ExitStatus, Mailbox, Shared, Take, Taken};
+use ssh_driver::{Error, Mailbox, Shared};
 use ssh_proto::message::TerminalSize;
 use ssh_proto::mux::{RequestId, Stream};
 
@@ -34,7 +34,7 @@ struct Inner {
 }
 
 /// What a thread waits for: something that comes, or room to write.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Side {
     Reading,
     Writing,
@@ -122,17 +122,6 @@ impl Inbox {
         }
     }
 
-    /// Waits for data.
-    pub(crate) fn read(
-        self: &Arc<Self>,
-        lead: &Lead,
-        take: Take,
-        into: &mut [u8],
-        deadline: Option<Instant>,
-    ) -> Result<Taken, Error> {
-        self.wait_readable(lead, deadline, |mailbox| mailbox.read_ready(take, into))
-    }
-
     /// Says that `send` has accepted nothing, before the state of the connection is unlocked.
     pub(crate) fn block(&self) {
         self.lock().mailbox.block();
@@ -154,49 +143,15 @@ impl Inbox {
         self.wait(lead, on_credit, Side::Writing, deadline, ready)
     }
 
-    /// Waits for the answer to our request to open the channel.
-    pub(crate) fn wait_open(
-        self: &Arc<Self>,
-        lead: &Lead,
-        deadline: Option<Instant>,
-    ) -> Result<(), Error> {
-        self.wait_readable(lead, deadline, |mailbox| mailbox.open_ready())
-    }
-
     /// Somebody is about to wait for the answer to this request. To be said before the state of
     /// the connection is unlocked.
     pub(crate) fn expect(&self, request: RequestId) {
         self.lock().mailbox.expect(request);
     }
 
-    /// Waits for the answer to a request.
-    pub(crate) fn wait_reply(
-        self: &Arc<Self>,
-        lead: &Lead,
-        request: RequestId,
-        deadline: Option<Instant>,
-    ) -> Result<(), Error> {
-        let result = self.wait_readable(lead, deadline, |mailbox| mailbox.reply_ready(request));
+    /// Nobody waits for the answer any more.
+    pub(crate) fn forget(&self, request: RequestId) {
         self.lock().mailbox.forget(request);
-        result
-    }
-
-    /// Waits until it is known how the program ended, or that it never will be.
-    pub(crate) fn wait_exit(
-        self: &Arc<Self>,
-        lead: &Lead,
-        deadline: Option<Instant>,
-    ) -> Result<ExitStatus, Error> {
-        self.wait_readable(lead, deadline, |mailbox| mailbox.exit_ready())
-    }
-
-    /// Waits until the peer has closed the channel.
-    pub(crate) fn wait_closed(
-        self: &Arc<Self>,
-        lead: &Lead,
-        deadline: Option<Instant>,
-    ) -> Result<(), Error> {
-        self.wait_readable(lead, deadline, |mailbox| mailbox.closed_ready())
     }
 
     /// Whether the channel is closed, or the connection has ended.
@@ -204,23 +159,15 @@ impl Inbox {
         self.lock().mailbox.closed_ready().is_some()
     }
 
-    pub(crate) fn wait_signal(
-        self: &Arc<Self>,
-        lead: &Lead,
-        deadline: Option<Instant>,
-    ) -> Result<String, Error> {
-        self.wait_readable(lead, deadline, Mailbox::signal_ready)
-    }
-
-    fn wait_readable<T>(
+    /// Waits for something that comes.
+    pub(crate) fn wait_readable<T>(
         self: &Arc<Self>,
         lead: &Lead,
         deadline: Option<Instant>,
         mut ready: impl FnMut(&mut Mailbox) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait(lead, true, Side::Reading, deadline, |mailbox, _| {
-            ready(mailbox)
-        })
+        let ready = |mailbox: &mut Mailbox, _has_read| ready(mailbox);
+        self.wait(lead, true, Side::Reading, deadline, ready)
     }
 
     /// Waits until something is `ready`, which is told whether this thread has just read: by reading, if it
@@ -279,19 +226,22 @@ impl Inbox {
         mut inner: MutexGuard<'i, Inner>,
         deadline: Option<Instant>,
     ) -> (MutexGuard<'i, Inner>, bool) {
-        match side {
-            Side::Reading => inner.readers += 1,
-            Side::Writing => inner.writers += 1,
-        }
         let condvar = match side {
             Side::Reading => &self.readable,
             Side::Writing => &self.writable,
         };
+        *inner.sleepers(side) += 1;
         let (mut inner, in_time) = wait(condvar, inner, deadline);
-        match side {
-            Side::Reading => inner.readers -= 1,
-            Side::Writing => inner.writers -= 1,
-        }
+        *inner.sleepers(side) -= 1;
         (inner, in_time)
+    }
+}
+
+impl Inner {
+    const fn sleepers(&mut self, side: Side) -> &mut usize {
+        match side {
+            Side::Reading => &mut self.readers,
+            Side::Writing => &mut self.writers,
+        }
     }
 }

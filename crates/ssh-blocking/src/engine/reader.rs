@@ -103,9 +103,10 @@ impl<R: Role> Reader<R> {
                 let full = n == room && room >= MUCH;
                 Ok(if full { Got::Full } else { Got::Some })
             }
-            // Not TimedOut, by which the other end of the connection is meant.
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Got::Nothing),
+                io::ErrorKind::Interrupted => Ok(Got::Nothing),
+                // Not TimedOut, by which the other end of the connection is meant.
+                io::ErrorKind::WouldBlock if self.patience.is_some() => Ok(Got::Nothing),
                 _ => Err(error),
             },
         }

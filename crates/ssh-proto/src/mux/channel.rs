@@ -173,8 +173,9 @@ impl<'a> Channel<'a> {
     }
 
     /// How many bytes [`send`](Self::send) would accept now, but for the framing of packets after
-    /// the first and a last one of less than 256 bytes; 0 exactly when it would accept nothing. Where what is sent is compressed, `send`
-    /// accepts more if it packs well: the output has room for packets as they are then.
+    /// the first and a last one of less than 256 bytes; 0 exactly when it would accept nothing.
+    /// Where what is sent is compressed, `send` accepts more if it packs well: the output has room
+    /// for packets as they are then.
     pub fn sendable(&self) -> usize {
         let flow = self.mux.flow(self.id).filter(|flow| flow.may_send());
         flow.map_or(0, |flow| self.allowance(flow))

@@ -1,18 +1,23 @@
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use ssh_client::{Login, Trust};
-use ssh_driver::{Error, Mailbox, Nobody, Observer, Shared, Take};
+use ssh_driver::{Core, Ended, Error, Mailbox, Nobody, Observer, Shared, Take, Taken};
 use ssh_keys::SigningKey;
+use ssh_proto::PeerEvent;
 use ssh_proto::config::{Methods, ServerConfig};
+use ssh_proto::error::End;
 use ssh_proto::key::PrivateKey;
 use ssh_proto::mux::Stream;
 use ssh_server::{FixedUsers, HostKeys, Required};
 
+use super::super::{Engine, Role, State};
 use super::*;
+use crate::channel::{Line, Timeouts};
+use crate::connect::LoggedIn;
 use crate::{Channel, Client, ConnectOptions, Handler, Server, ServerOptions, Start};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -86,9 +91,7 @@ impl Bench {
 
     fn read(&self, deadline: Option<Instant>) -> Result<Vec<u8>, Error> {
         let mut into = [0; 16];
-        let taken = self
-            .inbox
-            .read(&self.lead, Take::Data, &mut into, deadline)?;
+        let taken = read(&self.inbox, &self.lead, &mut into, deadline)?;
         let (_, n) = taken.data.unwrap();
         Ok(into[..n].to_vec())
     }
@@ -96,6 +99,17 @@ impl Bench {
     fn comes_back(&self) {
         self.back.recv_timeout(PATIENCE).unwrap();
     }
+}
+
+fn read(
+    inbox: &Arc<Inbox>,
+    lead: &Lead,
+    into: &mut [u8],
+    deadline: Option<Instant>,
+) -> Result<Taken, Error> {
+    inbox.wait_readable(lead, deadline, |mailbox| {
+        mailbox.read_ready(Take::Data, into)
+    })
 }
 
 #[test]
@@ -124,7 +138,7 @@ fn a_thread_that_finds_nothing_to_read_leaves_it_to_the_reader() {
     let bench = Bench::free(false);
     let reader = thread::spawn({
         let (inbox, lead) = (bench.inbox.clone(), bench.lead.clone());
-        move || inbox.read(&lead, Take::Data, &mut [0; 16], None)
+        move || read(&inbox, &lead, &mut [0; 16], None)
     });
     bench.comes_back();
     assert_eq!(bench.led.load(SeqCst), 1);
@@ -195,7 +209,7 @@ fn one_that_sleeps_where_input_is_handed_over_is_woken_to_take_it() {
     let inbox = Arc::new(Inbox::new(Mailbox::new()));
     let reader = thread::spawn({
         let (inbox, lead) = (inbox.clone(), lead.clone());
-        move || inbox.read(&lead, Take::Data, &mut [0; 16], None)
+        move || read(&inbox, &lead, &mut [0; 16], None)
     });
     while !lead.one_waits() {
         thread::yield_now();
@@ -254,7 +268,7 @@ impl Observer for Told {
     }
 }
 
-fn connected(rekey_bytes: u64, observer: impl Observer) -> (Server, Client, Channel) {
+fn served(rekey_bytes: u64) -> (Server, ConnectOptions) {
     let keys = HostKeys::new([SigningKey::ed25519(&[1; 32])]).unwrap();
     let users = |_: SocketAddr| FixedUsers::new().with_password("alice", String::from("secret"));
     let mut config = ServerConfig::default();
@@ -266,7 +280,12 @@ fn connected(rekey_bytes: u64, observer: impl Observer) -> (Server, Client, Chan
     let key = PrivateKey::from_ed25519_seed(&[1; 32]);
     let trust = Trust::pinned([key.public_key().fingerprint()]);
     let login = Login::new("alice", trust).password(String::from("secret"));
-    let options = ConnectOptions::new(login).observer(observer);
+    (server, ConnectOptions::new(login))
+}
+
+fn connected(rekey_bytes: u64, observer: impl Observer) -> (Server, Client, Channel) {
+    let (server, options) = served(rekey_bytes);
+    let options = options.observer(observer);
     let client = Client::connect(server.local_addr(), options).unwrap();
     let channel = client.open_session().unwrap();
     channel.exec("").unwrap();
@@ -357,4 +376,61 @@ fn a_channel_that_is_dropped_has_the_reader_read_on() {
     ping_until_it_leads(&channel);
     drop(channel);
     assert!(lead.lock().recalled);
+}
+
+/// A role that must not be asked anywhere but in the reader's thread.
+struct Brittle;
+
+impl Role for Brittle {
+    fn event(&mut self, _core: &mut Core<Inbox>, _event: PeerEvent<'_>) {
+        assert_eq!(thread::current().name(), Some("ssh-reader"), "as wanted");
+    }
+
+    fn has_business(&self) -> bool {
+        false
+    }
+
+    fn unlocked(&mut self, _engine: &Arc<Engine>) {}
+
+    fn ended(&mut self, _ended: &Arc<Ended>) {}
+}
+
+#[cfg(unix)]
+#[test]
+fn a_connection_is_over_where_a_thread_that_leads_has_panicked() {
+    let (server, options) = served(100_000);
+    let stream = TcpStream::connect(server.local_addr()).unwrap();
+    let (logged_in, _) = options.log_in(stream).unwrap();
+    let LoggedIn {
+        client,
+        rx,
+        socket,
+        clock,
+        ..
+    } = logged_in;
+    let engine = Engine::start(client, rx, socket, clock, Brittle).unwrap();
+    let open = |state: &mut State| {
+        let id = state.send().open_session()?;
+        Ok((id, state.core.table().insert(id)))
+    };
+    let (id, inbox) = engine.attempt(None, open).unwrap();
+    let line = Line::new(engine.clone(), id, inbox, Timeouts::default(), None);
+    line.wait(None, |mailbox| mailbox.open_ready()).unwrap();
+    let channel = Channel::new(line);
+    channel.exec("").unwrap();
+    let pings = thread::spawn(move || (0..5000).for_each(|n| ping(&channel, n as u8)));
+    assert!(pings.join().is_err());
+    let ended = engine.wait_ended().expect("it has ended");
+    assert!(matches!(ended.end, End::Error(_)), "{ended:?}");
+}
+
+#[test]
+fn a_socket_that_somebody_keeps_from_waiting_ends_the_connection() {
+    let (_server, client, mut channel) = connected(1 << 30, Nobody);
+    client.stream().set_nonblocking(true).unwrap();
+    // What is on its way may still come; then the reader is at its next read.
+    let _ = channel.write_all(&[7]);
+    while channel.read(&mut [0]).is_ok() {}
+    let ended = client.engine().wait_ended().expect("it has ended");
+    assert!(ended.io.is_some(), "{ended:?}");
 }
