@@ -10,9 +10,10 @@
 
 use core::hint::black_box;
 
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
 use super::{CryptoError, Layout};
 use crate::algorithm::CipherAlgorithm;
-use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 const TAG_LEN: usize = 16;
 const NONCE_LEN: usize = 12;
