@@ -4,11 +4,13 @@
 //! collections. A large one must not: buffers and tables that grow with what a peer sends ask
 //! whether there is memory. So each request for [`LARGE`] bytes or more is refused in turn, alone
 //! and with all that follow it, in both roles; the connection goes on, or ends with a typed error.
-//! It happens in a process of its own, so that an abort is seen as what it is.
+//! It happens in a process of its own, so that an abort is seen as what it is. That an abort is the worst
+//! that comes of a small one is shown in `small`.
 //!
 //! What runs here keeps nothing on the heap but the connection: a refusal hits nobody else.
 
 mod session;
+mod small;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -52,11 +54,17 @@ impl Outcome {
     }
 }
 
-/// Plays `input` to a new connection while the requests in `which` are refused.
-fn play<S: Side>(input: &[u8], compressed: Compressed, which: Range<u64>) -> (Outcome, Requests) {
+/// Plays `input` to a new connection while the requests for `least` bytes or more that are in `which`
+/// are refused.
+fn play<S: Side>(
+    input: &[u8],
+    compressed: Compressed,
+    least: usize,
+    which: Range<u64>,
+) -> (Outcome, Requests) {
     let config = S::config(compressed);
     let mut app = S::app();
-    alloc::refuse(LARGE, which, || {
+    alloc::refuse(least, which, || {
         let Ok(mut peer) = S::make(config) else {
             return Outcome::NotBegun;
         };
@@ -93,14 +101,14 @@ fn refuse_each<S: Side>(
     input: &[u8],
     compressed: Compressed,
 ) -> BTreeMap<String, usize> {
-    let (whole, Requests { made, .. }) = play::<S>(input, compressed, 0..0);
+    let (whole, Requests { made, .. }) = play::<S>(input, compressed, LARGE, 0..0);
     println!("{what}: {made} requests, {}", whole.kind());
     let mut outcomes = BTreeMap::new();
     for n in 0..made {
         for which in [n..n + 1, n..u64::MAX] {
             // The last line before an abort says where.
             println!("{what}: refusing {which:?}");
-            let (outcome, requests) = play::<S>(input, compressed, which);
+            let (outcome, requests) = play::<S>(input, compressed, LARGE, which);
             assert!(requests.refused > 0, "{what}: {n}");
             let line = format!("{} bytes: {}", requests.size, outcome.kind());
             *outcomes.entry(line).or_default() += 1;
