@@ -11,6 +11,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::fmt;
 
 use zeroize::Zeroizing;
 
@@ -18,7 +19,7 @@ use crate::algorithm::{
     Algorithms, CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm,
 };
 use crate::crypto::agree::{self, ClientShare};
-use crate::crypto::cipher::{OpeningKey, SealingKey, modes};
+use crate::crypto::cipher::{OpeningKey, SealingKey, chacha, modes};
 use crate::crypto::mac::MacKey;
 use crate::error::Error;
 use crate::kex::{Negotiated, NegotiationReport};
@@ -233,20 +234,27 @@ impl Umac {
 }
 
 /// `chacha20-poly1305@openssh.com` by itself, for benches that put others beside it.
-#[derive(Debug)]
 pub struct ChaCha {
-    sealing: SealingKey,
-    opening: OpeningKey,
+    sealing: chacha::SealingKey,
+    opening: chacha::OpeningKey,
+}
+
+impl fmt::Debug for ChaCha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChaCha")
+    }
 }
 
 impl ChaCha {
-    /// Both directions under one key, or `None` where its length is another.
-    pub fn new(key: &[u8]) -> Option<Self> {
-        let cipher = CipherAlgorithm::ChaCha20Poly1305;
-        Some(Self {
-            sealing: SealingKey::new(cipher, None, key, &[], &[]).ok()?,
-            opening: OpeningKey::new(cipher, None, key, &[], &[]).ok()?,
-        })
+    /// Both directions under one key, for each kind of vectors that this CPU has: its name, the best
+    /// first. `None` where the length of the key is another.
+    pub fn every(key: &[u8]) -> Option<Vec<(&'static str, Self)>> {
+        let every = chacha::levels().into_iter().map(|(name, level)| {
+            let sealing = chacha::SealingKey::at(level, key).ok()?;
+            let opening = chacha::OpeningKey::at(level, key).ok()?;
+            Some((name, Self { sealing, opening }))
+        });
+        every.collect()
     }
 
     /// Seals packet `seq`, which has room for the tag at its end. Whether it could be done.

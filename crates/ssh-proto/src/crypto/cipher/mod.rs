@@ -13,7 +13,8 @@
 //! What happens before there are keys is the caller's affair: there is no "none" here.
 
 mod bare;
-mod chacha;
+pub(crate) mod chacha;
+mod chacha20;
 mod gcm;
 #[cfg(any(test, feature = "internal-fuzzing"))]
 pub(crate) mod modes;
