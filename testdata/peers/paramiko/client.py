@@ -21,10 +21,15 @@ def run(transport, options, given):
         channel.exec_command(options.command)
     out = sys.stdout.buffer
     err = sys.stderr.buffer
+
+    def end():
+        settings.ask_for_no_more_keys(transport)
+        channel.shutdown_write()
+
     threads = [
         threading.Thread(
             target=settings.feed,
-            args=(lambda n: piece(given, n), channel.sendall, channel.shutdown_write),
+            args=(lambda n: piece(given, n), channel.sendall, end),
         ),
         threading.Thread(target=settings.feed, args=(channel.recv, out.write, out.flush)),
         threading.Thread(target=settings.feed, args=(channel.recv_stderr, err.write, err.flush)),

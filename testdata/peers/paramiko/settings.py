@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 
 import arguments
 
@@ -32,11 +33,24 @@ def feed(read, write, end=lambda: None):
         pass
 
 
+def ask_for_no_more_keys(transport):
+    """Returns when no key exchange of its own is under way, and none begins any more."""
+    packetizer = transport.packetizer
+    if packetizer not in KeysExchanged.limited:
+        return
+    packetizer.REKEY_BYTES = 1 << 62
+    packetizer._Packetizer__need_rekey = False
+    # The thread that reads may have seen just before that there is need.
+    time.sleep(0.05)
+    while transport.in_kex and transport.is_active():
+        time.sleep(0.01)
+
+
 class KeysExchanged(logging.Handler):
     """Paramiko logs that it switches to new keys for what it receives, once for every exchange.
 
-    After so many exchanges it asks for no more: when it waits for one and a channel is closed, the
-    thread that reads waits for itself.
+    After so many exchanges it asks for no more, and a client does not either once it has sent all: when it
+    waits for one and the peer closes a channel, the thread that reads waits for itself.
     """
 
     ENOUGH = 4
