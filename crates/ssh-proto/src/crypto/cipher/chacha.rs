@@ -21,25 +21,20 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "internal-fuzzing")]
 pub(crate) use super::chacha20::levels;
-use super::chacha20::{self, KEY_LEN, level};
+use super::chacha20::{self, Heads, KEY_LEN, level};
 use super::poly1305::{self, TAG_LEN};
 use super::{CryptoError, Layout};
 
 type Length = [u8; Layout::LENGTH_LEN];
+
+/// For how many packets at most one pass is made before they come.
+const AHEAD: usize = 4;
 
 /// The keys of one direction. Wiped when dropped.
 struct Keys {
     body: Zeroizing<[u8; KEY_LEN]>,
     length: Zeroizing<[u8; KEY_LEN]>,
     level: Level,
-}
-
-/// What the packet of a sequence number needs beside the stream under its body. Wiped when dropped.
-struct Begun {
-    seq: u32,
-    /// The stream under the length.
-    length: Zeroizing<Length>,
-    poly1305: Zeroizing<[u8; poly1305::KEY_LEN]>,
 }
 
 impl Keys {
@@ -53,18 +48,21 @@ impl Keys {
         })
     }
 
-    /// Encrypts a body as well.
-    fn begin(&self, seq: u32, body: &mut [u8]) -> Result<Begun, CryptoError> {
-        let keys = [&*self.length, &*self.body];
-        let [length, key] = chacha20::begin(self.level, keys, seq.into(), body);
-        let length = length.first_chunk().ok_or(CryptoError::Internal)?;
-        let poly1305 = key.first_chunk().ok_or(CryptoError::Internal)?;
-        Ok(Begun {
-            seq,
-            length: Zeroizing::new(*length),
-            poly1305: Zeroizing::new(*poly1305),
-        })
+    /// The key under the length first.
+    fn both(&self) -> [&[u8; KEY_LEN]; 2] {
+        [&self.length, &self.body]
     }
+}
+
+/// The length, encrypted or decrypted, with the head of its stream.
+fn crypt_length(length: Length, [head, _]: &Heads) -> Length {
+    let [a, b, c, d, ..] = *head;
+    (u32::from_ne_bytes(length) ^ u32::from_ne_bytes([a, b, c, d])).to_ne_bytes()
+}
+
+/// The tag of what comes before it, with the head of the body's stream.
+fn tag([_, key]: &Heads, text: &[u8]) -> [u8; TAG_LEN] {
+    poly1305::tag(key, text)
 }
 
 /// The key of the direction that we send in.
@@ -85,9 +83,16 @@ impl SealingKey {
     pub(crate) fn seal(&self, seq: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
         let (text, to) = split(packet).ok_or(CryptoError::Internal)?;
         let (length, body) = text.split_first_chunk_mut().ok_or(CryptoError::Internal)?;
-        let begun = self.keys.begin(seq, body)?;
-        *length = xor(*length, *begun.length);
-        *to = poly1305::tag(&begun.poly1305, text);
+        let mut heads = Zeroizing::<Heads>::default();
+        chacha20::begin(
+            self.keys.level,
+            self.keys.both(),
+            seq.into(),
+            &mut heads,
+            body,
+        );
+        *length = crypt_length(*length, &heads);
+        *to = tag(&heads, text);
         Ok(())
     }
 }
@@ -95,9 +100,16 @@ impl SealingKey {
 /// The key of the direction that we receive in.
 pub(crate) struct OpeningKey {
     keys: Keys,
-    /// For the packet that was asked about last. It depends on the sequence number alone, never on
-    /// what the peer sent, so it cannot go stale within a packet.
-    begun: Option<Begun>,
+    ahead: Ahead,
+}
+
+/// What some packets need beside the stream under their bodies. It depends on their sequence numbers
+/// alone, never on what the peer sends, so it cannot go stale. Wiped when dropped.
+struct Ahead {
+    /// The sequence number of the first.
+    first: u32,
+    count: usize,
+    heads: Zeroizing<[Heads; AHEAD]>,
 }
 
 impl OpeningKey {
@@ -106,41 +118,47 @@ impl OpeningKey {
     }
 
     pub(crate) fn at(level: Level, key: &[u8]) -> Result<Self, CryptoError> {
-        let keys = Keys::new(level, key)?;
-        Ok(Self { keys, begun: None })
+        Ok(Self {
+            keys: Keys::new(level, key)?,
+            ahead: Ahead {
+                first: 0,
+                count: 0,
+                heads: Zeroizing::default(),
+            },
+        })
     }
 
-    pub(super) fn packet_length(&mut self, seq: u32, first: &[u8]) -> Result<u32, CryptoError> {
+    pub(crate) fn packet_length(&mut self, seq: u32, first: &[u8]) -> Result<u32, CryptoError> {
         let length = first.first_chunk().ok_or(CryptoError::Internal)?;
-        let begun = self.begin(seq)?;
-        let length = xor(*length, *begun.length);
+        let length = crypt_length(*length, self.heads(seq)?);
         Ok(u32::from_be_bytes(length))
     }
 
     pub(crate) fn open(&mut self, seq: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
         let (text, claimed) = split(packet).ok_or(CryptoError::Integrity)?;
-        let begun = self.begin(seq)?;
-        let tag = poly1305::tag(&begun.poly1305, text);
-        if !bool::from(tag.ct_eq(claimed)) {
+        let heads = self.heads(seq)?;
+        if !bool::from(tag(heads, text).ct_eq(claimed)) {
             return Err(CryptoError::Integrity);
         }
         let (length, body) = text.split_first_chunk_mut().ok_or(CryptoError::Integrity)?;
-        *length = xor(*length, *begun.length);
+        *length = crypt_length(*length, heads);
         chacha20::apply(self.keys.level, &self.keys.body, seq.into(), body);
         Ok(())
     }
 
-    fn begin(&mut self, seq: u32) -> Result<&Begun, CryptoError> {
-        let begun = match self.begun.take().filter(|begun| begun.seq == seq) {
-            Some(begun) => begun,
-            None => self.keys.begin(seq, &mut [])?,
+    fn heads(&mut self, seq: u32) -> Result<&Heads, CryptoError> {
+        let Self { keys, ahead } = self;
+        let at = seq.wrapping_sub(ahead.first) as usize;
+        let at = if at < ahead.count {
+            at
+        } else {
+            let heads = ahead.heads.as_mut_slice();
+            ahead.count = chacha20::ahead(keys.level, keys.both(), seq.into(), heads);
+            ahead.first = seq;
+            0
         };
-        Ok(self.begun.insert(begun))
+        ahead.heads.get(at).ok_or(CryptoError::Internal)
     }
-}
-
-fn xor(one: Length, other: Length) -> Length {
-    (u32::from_ne_bytes(one) ^ u32::from_ne_bytes(other)).to_ne_bytes()
 }
 
 /// The packet without its tag, at least as long as the length field; and the tag.
@@ -148,4 +166,67 @@ fn split(packet: &mut [u8]) -> Option<(&mut [u8], &mut [u8; TAG_LEN])> {
     packet
         .split_last_chunk_mut()
         .filter(|(text, _)| text.len() >= Layout::LENGTH_LEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn packet() -> Vec<u8> {
+        (0..200).collect()
+    }
+
+    /// What was forged is not decrypted, not even by the way.
+    #[test]
+    fn a_packet_with_another_tag_stays_as_it_was() {
+        let key = [3; 2 * KEY_LEN];
+        let mut sealed = packet();
+        SealingKey::new(&key).unwrap().seal(7, &mut sealed).unwrap();
+        for at in 0..sealed.len() {
+            let mut forged = sealed.clone();
+            forged[at] ^= 1;
+            let before = forged.clone();
+            let mut opening = OpeningKey::new(&key).unwrap();
+            assert!(opening.open(7, &mut forged).is_err(), "{at}");
+            assert_eq!(forged, before, "{at}");
+        }
+    }
+
+    /// With numbers that follow each other, are repeated, are left out, and begin again.
+    #[test]
+    fn what_was_made_for_a_packet_serves_no_other() {
+        let key = [9; 2 * KEY_LEN];
+        let sealing = SealingKey::new(&key).unwrap();
+        let mut opening = OpeningKey::new(&key).unwrap();
+        let end = u32::MAX;
+        for seq in [
+            0,
+            1,
+            1,
+            2,
+            3,
+            4,
+            5,
+            9,
+            8,
+            10,
+            end - 2,
+            end - 1,
+            end,
+            0,
+            1,
+            end,
+            2,
+        ] {
+            let mut sealed = packet();
+            sealing.seal(seq, &mut sealed).unwrap();
+            let length = u32::from_be_bytes([0, 1, 2, 3]);
+            assert_eq!(opening.packet_length(seq, &sealed).unwrap(), length);
+            opening.open(seq, &mut sealed).unwrap();
+            let text = sealed.len() - TAG_LEN;
+            assert_eq!(sealed[..text], packet()[..text], "{seq}");
+        }
+    }
 }
