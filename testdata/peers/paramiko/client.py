@@ -22,14 +22,18 @@ def run(transport, options, given):
     out = sys.stdout.buffer
     err = sys.stderr.buffer
 
-    def end():
-        settings.ask_for_no_more_keys(transport)
-        channel.shutdown_write()
+    def piece(n):
+        data, taken = given
+        if taken + n >= len(data):
+            # The peer closes the channel when it has the last one, at the earliest.
+            settings.exchange_enough_keys(transport)
+        given[1] = taken + n
+        return data[taken : taken + n]
 
     threads = [
         threading.Thread(
             target=settings.feed,
-            args=(lambda n: piece(given, n), channel.sendall, end),
+            args=(piece, channel.sendall, channel.shutdown_write),
         ),
         threading.Thread(target=settings.feed, args=(channel.recv, out.write, out.flush)),
         threading.Thread(target=settings.feed, args=(channel.recv_stderr, err.write, err.flush)),
@@ -42,13 +46,6 @@ def run(transport, options, given):
         return 0
     status = channel.recv_exit_status()
     return 255 if status < 0 else status
-
-
-def piece(given, n):
-    """The next bytes of a list that holds all of them and how many were taken."""
-    data, taken = given
-    given[1] = taken + n
-    return data[taken : taken + n]
 
 
 def main():

@@ -33,8 +33,8 @@ def feed(read, write, end=lambda: None):
         pass
 
 
-def ask_for_no_more_keys(transport):
-    """Returns when no key exchange of its own is under way, and none begins any more."""
+def exchange_enough_keys(transport):
+    """Returns when that is done, and no exchange that this side asks for is under way or to come."""
     packetizer = transport.packetizer
     if packetizer not in KeysExchanged.limited:
         return
@@ -44,13 +44,15 @@ def ask_for_no_more_keys(transport):
     time.sleep(0.05)
     while transport.in_kex and transport.is_active():
         time.sleep(0.01)
+    while KeysExchanged.seen < KeysExchanged.ENOUGH:
+        transport.renegotiate_keys()
 
 
 class KeysExchanged(logging.Handler):
     """Paramiko logs that it switches to new keys for what it receives, once for every exchange.
 
-    After so many exchanges it asks for no more, and a client does not either once it has sent all: when it
-    waits for one and the peer closes a channel, the thread that reads waits for itself.
+    After so many exchanges it asks for no more, and a client does not either when it sends the last of its
+    data: when it waits for one and the peer closes a channel, the thread that reads waits for itself.
     """
 
     ENOUGH = 4
@@ -60,7 +62,7 @@ class KeysExchanged(logging.Handler):
     def emit(self, record):
         if record.getMessage().startswith("Switch to new keys"):
             arguments.keys_exchanged()
-            self.seen += 1
+            KeysExchanged.seen += 1
             if self.seen == self.ENOUGH:
                 for packetizer in self.limited:
                     packetizer.REKEY_BYTES = 1 << 62
