@@ -1,6 +1,7 @@
 //! A bit arrives inverted, at any place: rows GI2, P5 and P6.
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
 use ssh_proto::algorithm::{CipherAlgorithm, MacAlgorithm};
@@ -98,16 +99,23 @@ fn flips<S: Side>(
     ends
 }
 
-fn gi2(modes: std::ops::Range<usize>, bits: impl Fn(usize) -> std::ops::Range<u32>) {
-    let mut all = 0;
-    for mode in modes {
+/// Each mode on a thread of its own.
+fn gi2(modes: std::ops::Range<usize>, bits: impl Fn(usize) -> std::ops::Range<u32> + Sync) {
+    let flipped = |mode| {
         let recording = Recording::of(mode);
         let client = flips::<Client>(&recording, &bits);
         println!("client {mode}: {client:#?}");
         let server = flips::<Server>(&recording, &bits);
         println!("server {mode}: {server:#?}");
-        all += client.values().chain(server.values()).sum::<usize>();
-    }
+        client.values().chain(server.values()).sum::<usize>()
+    };
+    let all: usize = thread::scope(|scope| {
+        let threads: Vec<_> = modes
+            .map(|mode| scope.spawn(move || flipped(mode)))
+            .collect();
+        let counts = threads.into_iter().map(|thread| thread.join());
+        counts.map(|count| count.expect("no panic")).sum()
+    });
     println!("{all} flips");
 }
 
