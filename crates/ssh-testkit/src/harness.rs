@@ -21,6 +21,9 @@
 //! `SSH_TEST_PEERS=required` turns a missing peer into a failure, `SSH_TEST_PEERS=none` ignores
 //! every such test.
 
+use std::num::NonZero;
+use std::thread;
+
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 use crate::peers::Missing;
@@ -45,9 +48,16 @@ pub fn peer_test<P: Send + 'static>(
     }
 }
 
-/// Runs the tests under the arguments of the command line, which are those of `cargo test`.
+/// Runs the tests under the arguments of the command line, which are those of `cargo test`. Unless they
+/// say how many at a time, half as many again as there are cores: a peer is waited for more than half of
+/// the time.
 pub fn run(tests: Vec<Trial>) -> Conclusion {
-    libtest_mimic::run(&Arguments::from_args(), tests)
+    let mut arguments = Arguments::from_args();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads = arguments
+        .test_threads
+        .or_else(|| Some(cores + cores.div_ceil(2)));
+    libtest_mimic::run(&arguments, tests)
 }
 
 /// What a missing peer means.
